@@ -1,0 +1,1 @@
+//! heddle-cert-client: to be written.

@@ -1,0 +1,1 @@
+//! heddle-issuer: to be written.

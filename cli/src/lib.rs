@@ -1,0 +1,1 @@
+//! heddle: to be written.

@@ -1,0 +1,1 @@
+//! heddle-control-plane: to be written.

@@ -1,0 +1,1 @@
+//! heddle-resolve: to be written.

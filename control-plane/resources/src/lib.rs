@@ -1,0 +1,22 @@
+//! The Kubernetes objects that Heddle reads, and the immutable, indexed [`Cluster`] that holds them.
+//!
+//! One facade for Kubernetes, Gateway API and Heddle's own types: nobody else names `k8s-openapi`'s modules or the generated
+//! code. No client and no I/O: `sources` fills a [`Cluster`], `resolve` reads it.
+
+pub mod authorization;
+mod cluster;
+pub mod gateway;
+mod object;
+
+pub use authorization::AuthorizationPolicy;
+pub use cluster::{ChangeSet, Cluster, ClusterWide, Namespaced};
+pub use object::{Kind, Object, ObjectId};
+
+pub use k8s_openapi;
+pub use k8s_openapi::api::{
+    core::v1::{ConfigMap, Namespace, Node, Pod, Secret, Service, ServiceAccount},
+    discovery::v1::EndpointSlice,
+    networking::v1::NetworkPolicy,
+};
+pub use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, ObjectMeta};
+pub use gateway::{GRPCRoute, Gateway, GatewayClass, HTTPRoute, ReferenceGrant};

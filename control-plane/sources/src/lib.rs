@@ -1,0 +1,1 @@
+//! heddle-sources: to be written.

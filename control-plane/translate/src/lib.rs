@@ -1,0 +1,1 @@
+//! heddle-translate: to be written.

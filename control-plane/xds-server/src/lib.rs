@@ -1,0 +1,1 @@
+//! heddle-xds-server: to be written.

@@ -1,0 +1,1 @@
+//! heddle-node-proxy: to be written.

@@ -1,0 +1,20 @@
+//! The proxy's configuration: what it was told over xDS, validated, in its own words.
+//!
+//! `decode` turns one xDS resource into one value and refuses what it does not understand (a NACK for that resource
+//! alone); [`Store`] keeps the values and publishes an immutable [`ProxyConfig`] whole. The data path reads that and
+//! never sees protobuf. No sockets here; the one file it writes is the last good configuration.
+
+mod cluster;
+mod dns;
+mod listener;
+mod pod;
+mod proxy_config;
+mod workload;
+
+pub use cluster::{Cluster, ClusterKind, Endpoint, EndpointHealth, EndpointSet, UpstreamHttp};
+pub use dns::{DnsAnswer, DnsName, DnsRecord};
+pub use heddle_routing::ClusterName;
+pub use listener::{GatewayListener, OutboundListener, OutboundProtocol};
+pub use pod::{InboundHttp, NetworkPolicy, PodConfig, PodName, PodUid};
+pub use proxy_config::ProxyConfig;
+pub use workload::{Tunnel, Workload, Workloads};

@@ -1,0 +1,63 @@
+//! Everything the data path needs to know, at one moment.
+
+use std::{
+    collections::{BTreeMap, HashMap},
+    net::SocketAddr,
+    sync::Arc,
+};
+
+use heddle_identity::Namespace;
+use heddle_routing::{ClusterName, RouteTable, policy::AddressSets};
+
+use crate::{
+    Cluster, DnsName, DnsRecord, EndpointSet, GatewayListener, OutboundListener, PodConfig, PodName,
+    Workloads,
+};
+
+/// Everything the data path needs to know, at one moment. Immutable; replaced as a whole.
+#[derive(Clone, Debug, Default)]
+pub struct ProxyConfig {
+    /// Service addresses, for clients of any namespace.
+    pub outbound: HashMap<SocketAddr, Arc<OutboundListener>>,
+    /// Service addresses, for clients of one namespace; looked up before `outbound`.
+    pub outbound_for: HashMap<(Namespace, SocketAddr), Arc<OutboundListener>>,
+    /// The pods of this node that are in the mesh.
+    pub pods: BTreeMap<PodName, Arc<PodConfig>>,
+    /// Gateways served by this node, by xDS name.
+    pub gateways: BTreeMap<Arc<str>, Arc<GatewayListener>>,
+    /// Clusters by name.
+    pub clusters: HashMap<ClusterName, Arc<Cluster>>,
+    /// Endpoints by EDS service name.
+    pub endpoints: HashMap<Arc<str>, Arc<EndpointSet>>,
+    /// Route tables by name.
+    pub routes: HashMap<Arc<str>, Arc<RouteTable>>,
+    /// Who is at which address.
+    pub workloads: Workloads,
+    /// What policies' selectors mean.
+    pub address_sets: AddressSets,
+    /// Names that are answered here.
+    pub dns: HashMap<DnsName, Arc<DnsRecord>>,
+    /// The mesh's roots, PEM, several while they rotate. Empty: none yet, nobody can be authenticated.
+    pub trust_bundle: Arc<str>,
+}
+
+impl ProxyConfig {
+    /// The listener for a connection from a pod of `client` to `destination`, if that is a Service's address.
+    pub fn outbound_listener(
+        &self,
+        client: &Namespace,
+        destination: SocketAddr,
+    ) -> Option<&Arc<OutboundListener>> {
+        self.outbound_for
+            .get(&(client.clone(), destination))
+            .or_else(|| self.outbound.get(&destination))
+    }
+
+    /// The endpoints of a cluster, if both are known.
+    pub fn endpoints_of(&self, cluster: &Cluster) -> Option<&Arc<EndpointSet>> {
+        match &cluster.kind {
+            crate::ClusterKind::Eds(name) => self.endpoints.get(name),
+            crate::ClusterKind::OriginalDestination | crate::ClusterKind::Alias(_) => None,
+        }
+    }
+}

@@ -1,0 +1,1 @@
+//! heddle-dns: to be written.

@@ -1,0 +1,1 @@
+//! heddle-filters: to be written.

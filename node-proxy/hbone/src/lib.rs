@@ -1,0 +1,1 @@
+//! heddle-hbone: to be written.

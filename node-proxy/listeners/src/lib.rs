@@ -1,0 +1,1 @@
+//! heddle-listeners: to be written.

@@ -1,0 +1,1 @@
+//! heddle-redirect: to be written.

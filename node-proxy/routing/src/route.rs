@@ -1,0 +1,267 @@
+//! Route tables: hosts, matches, actions.
+
+use std::{sync::Arc, time::Duration};
+
+use regex::Regex;
+
+use crate::HeaderOps;
+
+/// Name of a cluster, as in xDS: `shop/cart:80`.
+pub type ClusterName = Arc<str>;
+
+/// A RouteConfiguration.
+#[derive(Clone, Debug)]
+pub struct RouteTable {
+    /// Its xDS name.
+    pub name: Arc<str>,
+    /// Virtual hosts, in any order.
+    pub virtual_hosts: Vec<VirtualHost>,
+}
+
+/// The routes of some hosts.
+#[derive(Clone, Debug)]
+pub struct VirtualHost {
+    /// Its name.
+    pub name: Arc<str>,
+    /// For which hosts.
+    pub domains: Vec<Domain>,
+    /// Tried in order.
+    pub routes: Vec<Arc<Route>>,
+}
+
+/// A host pattern (route.v3.VirtualHost.domains). Search order: exact, longest suffix, longest prefix, any.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Domain {
+    /// `www.example.com`, lower case.
+    Exact(Arc<str>),
+    /// `*.example.com` as `.example.com`: at least one character before it.
+    Suffix(Arc<str>),
+    /// `example.*` as `example.`: at least one character behind it.
+    Prefix(Arc<str>),
+    /// `*`.
+    Any,
+}
+
+/// One route.
+#[derive(Clone, Debug)]
+pub struct Route {
+    /// route.v3.Route.name.
+    pub name: Arc<str>,
+    /// The user's object that it comes from.
+    pub origin: Option<Origin>,
+    /// Which requests it is for.
+    pub matches: RouteMatch,
+    /// What to do.
+    pub action: Action,
+    /// Changes to the request's headers.
+    pub request_headers: HeaderOps,
+    /// Changes to the response's headers.
+    pub response_headers: HeaderOps,
+}
+
+/// The user's object that a route comes from (metadata `dev.heddle.route`); for logs and metrics.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Origin {
+    /// `HTTPRoute` or `GRPCRoute`.
+    pub kind: Arc<str>,
+    /// Its namespace.
+    pub namespace: Arc<str>,
+    /// Its name.
+    pub name: Arc<str>,
+    /// Index of the rule.
+    pub rule: u32,
+}
+
+/// All conditions must hold.
+#[derive(Clone, Debug)]
+pub struct RouteMatch {
+    /// On the path without the query.
+    pub path: PathMatcher,
+    /// On headers; `:method` is one.
+    pub headers: Vec<HeaderMatcher>,
+    /// On query parameters; the first of a name counts.
+    pub query: Vec<QueryMatcher>,
+}
+
+/// A condition on the path.
+#[derive(Clone, Debug)]
+pub enum PathMatcher {
+    /// Byte prefix (`prefix`); `/` matches all.
+    Prefix(Arc<str>),
+    /// Prefix by path elements (`path_separated_prefix`): `/foo` for `/foo`, `/foo/`, `/foo/bar`.
+    ElementPrefix(Arc<str>),
+    /// The whole path (`path`).
+    Exact(Arc<str>),
+    /// The whole path matches (`safe_regex`).
+    Regex(Regex),
+}
+
+/// A condition on a string. Regular expressions are anchored on both ends when they are built.
+#[derive(Clone, Debug)]
+pub enum StringMatcher {
+    /// Byte for byte.
+    Exact(Arc<str>),
+    /// Begins with.
+    Prefix(Arc<str>),
+    /// Ends with.
+    Suffix(Arc<str>),
+    /// Contains.
+    Contains(Arc<str>),
+    /// The whole value matches.
+    Regex(Regex),
+}
+
+/// A condition on a header. Several values of one name are joined with `,` (Envoy's rule).
+#[derive(Clone, Debug)]
+pub struct HeaderMatcher {
+    /// Lower case; `:method`, `:path`, `:authority` and `:scheme` too.
+    pub name: Arc<str>,
+    /// On its value; `None`: it is present.
+    pub value: Option<StringMatcher>,
+    /// The condition must not hold.
+    pub invert: bool,
+}
+
+/// A condition on a query parameter.
+#[derive(Clone, Debug)]
+pub struct QueryMatcher {
+    /// Exact name.
+    pub name: Arc<str>,
+    /// On its value; `None`: it is present.
+    pub value: Option<StringMatcher>,
+}
+
+/// What is done with a request.
+#[derive(Clone, Debug)]
+pub enum Action {
+    /// Send it on.
+    Forward(Forward),
+    /// Answer with a redirect.
+    Redirect(Redirect),
+    /// Answer at once.
+    Respond(DirectResponse),
+}
+
+/// Send the request to a cluster.
+#[derive(Clone, Debug)]
+pub struct Forward {
+    /// Drawn by weight.
+    pub clusters: WeightedClusters,
+    /// Change of the path.
+    pub path_rewrite: Option<PathRewrite>,
+    /// New Host header.
+    pub host_rewrite: Option<Arc<str>>,
+    /// For the whole request, retries included; `None`: no limit.
+    pub timeout: Option<Duration>,
+    /// When to try again.
+    pub retry: Option<RetryPolicy>,
+}
+
+/// Clusters and their shares.
+#[derive(Clone, Debug)]
+pub struct WeightedClusters {
+    clusters: Vec<WeightedCluster>,
+    total: u64,
+}
+
+/// A cluster and its share.
+#[derive(Clone, Debug)]
+pub struct WeightedCluster {
+    /// Where. `None`: this share is answered 500 (a backend that does not exist).
+    pub cluster: Option<ClusterName>,
+    /// Its share is weight / sum of weights.
+    pub weight: u32,
+    /// Changes to the request's headers for this cluster only.
+    pub request_headers: HeaderOps,
+    /// Changes to the response's headers for this cluster only.
+    pub response_headers: HeaderOps,
+}
+
+impl WeightedClusters {
+    /// Needs at least one positive weight.
+    pub fn new(clusters: Vec<WeightedCluster>) -> Option<Self> {
+        let total = clusters.iter().map(|c| u64::from(c.weight)).sum();
+        (total > 0).then_some(Self { clusters, total })
+    }
+
+    /// All of them.
+    pub fn iter(&self) -> std::slice::Iter<'_, WeightedCluster> {
+        self.clusters.iter()
+    }
+
+    /// Picks by a random number; every number of the full range may be given.
+    pub fn pick(&self, random: u64) -> &WeightedCluster {
+        let mut point = random % self.total;
+        for cluster in &self.clusters {
+            let weight = u64::from(cluster.weight);
+            if point < weight {
+                return cluster;
+            }
+            point -= weight;
+        }
+        // Unreachable: point < total = sum of the weights. The last one is a safe answer all the same.
+        &self.clusters[self.clusters.len() - 1]
+    }
+}
+
+/// How the path of a forwarded request changes; the query stays.
+#[derive(Clone, Debug)]
+pub enum PathRewrite {
+    /// The matched prefix becomes this (`prefix_rewrite`).
+    Prefix(Arc<str>),
+    /// The first match of the expression becomes the substitution (`regex_rewrite`), `\1` for groups in Envoy's
+    /// writing, already turned into `${1}`.
+    Regex(Regex, Arc<str>),
+}
+
+/// When to try again (route.v3.RetryPolicy).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RetryPolicy {
+    /// Further tries after the first.
+    pub retries: u32,
+    /// On a refused or reset connection before a response (`connect-failure`, `reset`, `refused-stream`).
+    pub on_connection_failure: bool,
+    /// On any 5xx (`5xx`) or only 502, 503, 504 (`gateway-error`) and others, sorted.
+    pub on_status: Vec<u16>,
+    /// Limit for one try.
+    pub per_try_timeout: Option<Duration>,
+    /// First pause; doubles each time with full jitter.
+    pub base_backoff: Duration,
+    /// Longest pause.
+    pub max_backoff: Duration,
+}
+
+/// A redirect (route.v3.RedirectAction).
+#[derive(Clone, Debug)]
+pub struct Redirect {
+    /// `http` or `https`; absent: the request's.
+    pub scheme: Option<Arc<str>>,
+    /// Absent: the request's.
+    pub host: Option<Arc<str>>,
+    /// Absent: the request's, but dropped when the scheme is changed and it was that scheme's own.
+    pub port: Option<u16>,
+    /// Absent: unchanged.
+    pub path: Option<RedirectPath>,
+    /// 301, 302, 303, 307, 308.
+    pub status: u16,
+    /// Drop the query.
+    pub strip_query: bool,
+}
+
+/// The path of a redirect.
+#[derive(Clone, Debug)]
+pub enum RedirectPath {
+    /// The whole path and query.
+    Full(Arc<str>),
+    /// The matched prefix becomes this.
+    Prefix(Arc<str>),
+}
+
+/// Answer at once.
+#[derive(Clone, Debug)]
+pub struct DirectResponse {
+    /// 200 to 599.
+    pub status: u16,
+    /// Text of the body.
+    pub body: Arc<str>,
+}

@@ -1,0 +1,1 @@
+//! heddle-telemetry: to be written.

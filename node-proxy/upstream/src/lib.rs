@@ -1,0 +1,1 @@
+//! heddle-upstream: to be written.

@@ -1,0 +1,1 @@
+//! heddle-xds-client: to be written.

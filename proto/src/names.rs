@@ -1,0 +1,23 @@
+//! Words that both sides of the stream must spell the same way.
+
+/// Key of [`ListenerScope`](crate::heddle::v1::ListenerScope) in `Listener.metadata.typed_filter_metadata`.
+pub const LISTENER_SCOPE: &str = "dev.heddle.listener";
+/// Key of route provenance in `Route.metadata.filter_metadata`: `kind`, `namespace`, `name`, `rule`.
+pub const ROUTE_ORIGIN: &str = "dev.heddle.route";
+/// The SDS secret that holds the mesh's trust bundle (a `validation_context`).
+pub const ROOT_CA_SECRET: &str = "ROOTCA";
+/// Key of a node's role in `Node.metadata`; its values are the four roles below.
+pub const ROLE: &str = "role";
+/// A node proxy.
+pub const ROLE_NODE: &str = "node";
+/// A proxy that serves one Gateway.
+pub const ROLE_GATEWAY: &str = "gateway";
+/// An Envoy that wants an explicit outbound HTTP proxy.
+pub const ROLE_CLIENT: &str = "client";
+/// A gRPC `xds:///` client.
+pub const ROLE_GRPC: &str = "grpc";
+
+/// Name of the network RBAC filter that carries NetworkPolicy.
+pub const FILTER_NETWORK_POLICY: &str = "heddle.network_policy";
+/// Name of the network or HTTP RBAC filter that carries AuthorizationPolicy.
+pub const FILTER_AUTHORIZATION: &str = "heddle.authorization";

@@ -1,0 +1,1 @@
+//! heddle-architecture: to be written.

@@ -1,0 +1,1 @@
+//! heddle-sample-apps: to be written.

@@ -1,0 +1,1 @@
+//! heddle-scenarios: to be written.

@@ -1,0 +1,1 @@
+//! heddle-testbed: to be written.
