@@ -3,13 +3,21 @@
 //! This is the only crate that names the Envoy types crate, and the only place where the control plane and the node
 //! proxy meet (beside `heddle-identity`). It holds no logic: types, type URLs and the codec of an `Any`.
 
-#![allow(missing_docs, reason = "generated messages are documented in their .proto files")]
+#![allow(
+    missing_docs,
+    reason = "generated messages are documented in their .proto files"
+)]
 
 pub use envoy_types::pb::{envoy, google, udpa, xds};
 
 /// Heddle's own messages, package `heddle.v1`.
 pub mod heddle {
-    #[allow(clippy::all, unused_qualifications, unreachable_pub, reason = "generated code")]
+    #[allow(
+        clippy::all,
+        unused_qualifications,
+        unreachable_pub,
+        reason = "generated code"
+    )]
     pub mod v1 {
         tonic::include_proto!("heddle.v1");
     }

@@ -29,7 +29,11 @@ fn ids_of_another_form_are_refused() {
 fn the_error_tells_the_form_that_is_wanted() {
     let error = "https://x".parse::<SpiffeId>().expect_err("no SPIFFE id");
     assert!(matches!(error, InvalidSpiffeId::Form(_)));
-    assert!(error.to_string().contains("/ns/<namespace>/sa/<service-account>"));
+    assert!(
+        error
+            .to_string()
+            .contains("/ns/<namespace>/sa/<service-account>")
+    );
 }
 
 #[test]

@@ -36,7 +36,15 @@ pub struct AuthorizationPolicySpec {
 
 /// What is done with what a rule matches.
 #[derive(
-    Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize, schemars::JsonSchema,
+    Clone,
+    Copy,
+    Debug,
+    Default,
+    PartialEq,
+    Eq,
+    serde::Serialize,
+    serde::Deserialize,
+    schemars::JsonSchema,
 )]
 pub enum AuthorizationAction {
     /// It is allowed; what no rule matches is refused.
@@ -104,7 +112,15 @@ pub struct AuthorizationPath {
 
 /// How a path is compared.
 #[derive(
-    Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize, schemars::JsonSchema,
+    Clone,
+    Copy,
+    Debug,
+    Default,
+    PartialEq,
+    Eq,
+    serde::Serialize,
+    serde::Deserialize,
+    schemars::JsonSchema,
 )]
 pub enum AuthorizationPathType {
     /// The whole path.

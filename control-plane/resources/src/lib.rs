@@ -12,6 +12,7 @@ pub use authorization::AuthorizationPolicy;
 pub use cluster::{ChangeSet, Cluster, ClusterWide, Namespaced};
 pub use object::{Kind, Object, ObjectId};
 
+pub use gateway::{GRPCRoute, Gateway, GatewayClass, HTTPRoute, ReferenceGrant};
 pub use k8s_openapi;
 pub use k8s_openapi::api::{
     core::v1::{ConfigMap, Namespace, Node, Pod, Secret, Service, ServiceAccount},
@@ -19,4 +20,3 @@ pub use k8s_openapi::api::{
     networking::v1::NetworkPolicy,
 };
 pub use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, ObjectMeta};
-pub use gateway::{GRPCRoute, Gateway, GatewayClass, HTTPRoute, ReferenceGrant};

@@ -4,9 +4,7 @@ use std::{fmt, sync::Arc};
 
 use bytes::Bytes;
 use heddle_proto::{
-    Message,
-    envoy::service::discovery::v3::Resource as WireResource,
-    google::protobuf::Any,
+    Message, envoy::service::discovery::v3::Resource as WireResource, google::protobuf::Any,
 };
 
 use crate::Scope;

@@ -10,8 +10,8 @@ use heddle_identity::Namespace;
 use heddle_routing::{ClusterName, RouteTable, policy::AddressSets};
 
 use crate::{
-    Cluster, DnsName, DnsRecord, EndpointSet, GatewayListener, OutboundListener, PodConfig, PodName,
-    Workloads,
+    Cluster, DnsName, DnsRecord, EndpointSet, GatewayListener, OutboundListener, PodConfig,
+    PodName, Workloads,
 };
 
 /// Everything the data path needs to know, at one moment. Immutable; replaced as a whole.

@@ -11,6 +11,6 @@ pub mod route;
 pub use headers::{HeaderOp, HeaderOps};
 pub use route::{
     Action, ClusterName, DirectResponse, Domain, Forward, HeaderMatcher, Origin, PathMatcher,
-    PathRewrite, QueryMatcher, Redirect, RedirectPath, RetryPolicy, Route, RouteMatch, RouteTable, StringMatcher,
-    VirtualHost, WeightedCluster, WeightedClusters,
+    PathRewrite, QueryMatcher, Redirect, RedirectPath, RetryPolicy, Route, RouteMatch, RouteTable,
+    StringMatcher, VirtualHost, WeightedCluster, WeightedClusters,
 };

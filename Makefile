@@ -1,0 +1,33 @@
+# Heddle's commands. `make help` lists them.
+SHELL := /usr/bin/env bash
+.SHELLFLAGS := -euo pipefail -c
+
+# Built files live outside the checkout, so that a fresh clone finds them again.
+export CARGO_TARGET_DIR ?= $(if $(XDG_CACHE_HOME),$(XDG_CACHE_HOME),$(HOME)/.cache)/heddle/target
+export CARGO_TERM_COLOR ?= always
+
+.PHONY: help test lint unit golden deny generate fmt
+
+help: ## This list
+	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+test: ## All checks and tests; the last lines count them
+	@scripts/test.sh
+
+lint: ## Format, clippy, documentation
+	cargo fmt --all --check
+	cargo clippy --workspace --all-targets --locked -- -D warnings
+	RUSTDOCFLAGS='-D warnings' cargo doc --workspace --no-deps --locked
+
+fmt: ## Formats the code
+	cargo fmt --all
+
+golden: ## Writes the golden files anew; look at the difference before you commit it
+	HEDDLE_UPDATE_GOLDEN=1 cargo test --workspace --locked golden
+
+deny: ## Licences, sources and duplicates of dependencies (installs cargo-deny if absent)
+	@command -v cargo-deny >/dev/null || cargo install --locked cargo-deny --version 0.20.2
+	cargo deny check bans licenses sources
+
+generate: ## Generates the Gateway API types anew from the published CRDs (needs Go)
+	control-plane/resources/generate.sh

@@ -1,0 +1,30 @@
+#!/usr/bin/env bash
+# Runs lints and all tests, and counts the tests at the end. Exits non-zero if anything failed.
+set -uo pipefail
+cd "$(dirname "$0")/.."
+source scripts/prerequisites.sh
+
+log=$(mktemp)
+trap 'rm -f "$log"' EXIT
+failed=0
+
+step() {
+  echo
+  echo "== $1"
+  shift
+  "$@" || failed=1
+}
+
+step "lint" make --no-print-directory lint
+echo
+echo "== tests"
+cargo test --workspace --locked --no-fail-fast 2>&1 | tee "$log" || failed=1
+
+# Every test program closes with `test result: ok. 12 passed; 0 failed; ...`.
+read -r passed broken < <(sed 's/\x1b\[[0-9;]*m//g' "$log" |
+  awk '/^test result:/ {for (i = 1; i < NF; i++) {if ($(i+1) == "passed;") p += $i; if ($(i+1) == "failed;") f += $i}} END {print p+0, f+0}')
+[ "$broken" -eq 0 ] || failed=1
+echo
+[ "$failed" -eq 0 ] || echo "Something failed: look for 'FAILED' and 'error' above."
+echo "$passed passed, $broken failed"
+exit "$failed"
