@@ -1,1 +1,0 @@
-//! heddle: to be written.

@@ -1,0 +1,181 @@
+//! Serving one pod.
+
+use std::{net::SocketAddr, sync::Arc, time::Duration};
+
+use heddle_config::SharedConfig;
+use hickory_proto::{
+    op::{Message, Query, ResponseCode},
+    rr::Name,
+};
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::{TcpListener, TcpStream, UdpSocket},
+    sync::Semaphore,
+    time::timeout,
+};
+use tokio_util::sync::CancellationToken;
+
+use crate::{
+    Zone,
+    answer::{Outcome, answer},
+    forward::{Dial, Transport, forward},
+    message,
+};
+
+/// Queries of one pod that are worked on at a time; further ones wait in the socket's buffer.
+const CONCURRENCY: usize = 256;
+/// A TCP client that says nothing for so long is left (RFC 7766 section 6.2.3).
+const IDLE: Duration = Duration::from_secs(10);
+
+/// What a pod's server needs.
+pub struct Context {
+    /// The proxy's configuration.
+    pub config: SharedConfig,
+    /// The names that we have the say over.
+    pub zone: Zone,
+    /// The cluster's resolvers, tried in order.
+    pub resolvers: Vec<SocketAddr>,
+    /// Opens sockets towards them.
+    pub dial: Box<dyn Dial>,
+    /// Whether the pod's egress policy lets it ask its resolver at all; asked for each query.
+    pub allowed: Box<dyn Fn() -> bool + Send + Sync>,
+}
+
+/// Serves a UDP socket until shutdown. An error of one query never ends the server.
+pub async fn serve_udp(socket: UdpSocket, context: Arc<Context>, shutdown: CancellationToken) {
+    let socket = Arc::new(socket);
+    let places = Arc::new(Semaphore::new(CONCURRENCY));
+    let mut buffer = vec![0; 65_535];
+    loop {
+        let received = tokio::select! {
+            () = shutdown.cancelled() => return,
+            received = socket.recv_from(&mut buffer) => received,
+        };
+        let Ok((length, client)) = received else {
+            // An ICMP error of an earlier answer; the socket itself is fine.
+            continue;
+        };
+        let Ok(place) = Arc::clone(&places).acquire_owned().await else {
+            return;
+        };
+        let query = buffer[..length].to_vec();
+        let (socket, context) = (Arc::clone(&socket), Arc::clone(&context));
+        tokio::spawn(async move {
+            if let Some(response) = respond(&context, &query, Transport::Udp).await {
+                // The client may be gone; there is nobody to tell.
+                let _ = socket.send_to(&response, client).await;
+            }
+            drop(place);
+        });
+    }
+}
+
+/// Serves a TCP listener until shutdown.
+pub async fn serve_tcp(listener: TcpListener, context: Arc<Context>, shutdown: CancellationToken) {
+    let places = Arc::new(Semaphore::new(CONCURRENCY));
+    loop {
+        let accepted = tokio::select! {
+            () = shutdown.cancelled() => return,
+            accepted = listener.accept() => accepted,
+        };
+        let Ok(place) = Arc::clone(&places).acquire_owned().await else {
+            return;
+        };
+        let Ok((stream, _)) = accepted else {
+            // Out of descriptors, or a client that left already: do not spin.
+            tokio::time::sleep(Duration::from_millis(10)).await;
+            continue;
+        };
+        let (context, shutdown) = (Arc::clone(&context), shutdown.clone());
+        tokio::spawn(async move {
+            tokio::select! {
+                () = shutdown.cancelled() => {}
+                _ = talk(stream, &context) => {}
+            }
+            drop(place);
+        });
+    }
+}
+
+/// Messages with their length in front (RFC 1035 section 4.2.2), one after the other.
+async fn talk(mut stream: TcpStream, context: &Context) -> std::io::Result<()> {
+    loop {
+        let Ok(length) = timeout(IDLE, stream.read_u16()).await else {
+            return Ok(());
+        };
+        let mut query = vec![0; usize::from(length?)];
+        let Ok(read) = timeout(IDLE, stream.read_exact(&mut query)).await else {
+            return Ok(());
+        };
+        read?;
+        let Some(response) = respond(context, &query, Transport::Tcp).await else {
+            return Ok(());
+        };
+        let Ok(length) = u16::try_from(response.len()) else {
+            return Ok(());
+        };
+        stream.write_u16(length).await?;
+        stream.write_all(&response).await?;
+    }
+}
+
+/// The bytes of the answer; `None`: bytes that deserve none.
+async fn respond(context: &Context, bytes: &[u8], transport: Transport) -> Option<Vec<u8>> {
+    let Ok(query) = Message::from_vec(bytes) else {
+        return message::format_error(bytes)?.to_vec().ok();
+    };
+    if !(context.allowed)() {
+        return message::error(&query, ResponseCode::Refused).to_vec().ok();
+    }
+    let outcome = answer(&query, &context.config.load(), &context.zone);
+    let response = match outcome {
+        Outcome::Local(response) => response,
+        Outcome::Alias { message, target } => complete(context, message, &target).await,
+        Outcome::Forward => match ask(context, transport, bytes).await {
+            Some(answer) => return Some(answer),
+            None => message::error(&query, ResponseCode::ServFail),
+        },
+    };
+    let encoded = match transport {
+        Transport::Udp => message::encode_for_udp(&query, &response),
+        Transport::Tcp => response.to_vec(),
+    };
+    encoded.ok()
+}
+
+async fn ask(context: &Context, transport: Transport, bytes: &[u8]) -> Option<Vec<u8>> {
+    match forward(context.dial.as_ref(), &context.resolvers, transport, bytes).await {
+        Ok(answer) => Some(answer),
+        Err(error) => {
+            tracing::debug!(%error, "a DNS query was not answered");
+            None
+        }
+    }
+}
+
+/// Asks for the name that an alias leads to and puts the answers behind it, as CoreDNS does. If the resolver fails, the alias
+/// alone is still a right answer.
+async fn complete(context: &Context, mut message: Message, target: &str) -> Message {
+    let Some(question) = message.queries.first() else {
+        return message;
+    };
+    let Ok(name) = Name::from_ascii(format!("{target}.")) else {
+        return message;
+    };
+    let mut query = Message::query();
+    query.metadata.id = message.metadata.id;
+    query.metadata.recursion_desired = true;
+    query.add_query(Query::query(name, question.query_type()));
+    let Ok(bytes) = query.to_vec() else {
+        return message;
+    };
+    // By TCP, so that nothing is cut on the way; what is too long for our client is cut for it later.
+    let mut further = ask(context, Transport::Tcp, &bytes).await;
+    if further.is_none() {
+        further = ask(context, Transport::Udp, &bytes).await;
+    }
+    if let Some(answer) = further.and_then(|bytes| Message::from_vec(&bytes).ok()) {
+        message.add_answers(answer.answers);
+    }
+    message
+}

@@ -1,0 +1,443 @@
+use std::{io, net::SocketAddr, sync::Arc, time::Duration};
+
+use heddle_config::{
+    Cluster, ClusterKind, DnsAnswer, DnsRecord, Endpoint, EndpointHealth, EndpointSet, ProxyConfig,
+    SharedConfig, UpstreamHttp,
+};
+use hickory_proto::{
+    op::{Edns, Message, Query, ResponseCode},
+    rr::{Name, RData, RecordType},
+};
+use proptest::prelude::*;
+use tokio::net::{TcpListener, TcpStream, UdpSocket};
+use tokio_util::sync::CancellationToken;
+
+use crate::{BoxFuture, Context, Dial, Outcome, Zone, answer, serve_tcp, serve_udp};
+
+const DOMAIN: &str = "svc.cluster.local";
+
+fn cluster(config: &mut ProxyConfig, name: &str, kind: ClusterKind) {
+    let name: Arc<str> = name.into();
+    let cluster = Cluster {
+        name: Arc::clone(&name),
+        kind,
+        http: UpstreamHttp::AsClient,
+        connect_timeout: Duration::from_secs(1),
+    };
+    config.clusters.insert(name, Arc::new(cluster));
+}
+
+fn headless(config: &mut ProxyConfig, service: &str, endpoints: &[(&str, Option<&str>)]) {
+    let name = format!("{service}:5432");
+    cluster(config, &name, ClusterKind::Eds(name.as_str().into()));
+    let endpoints = endpoints
+        .iter()
+        .map(|(address, hostname)| Endpoint {
+            address: SocketAddr::new(address.parse().unwrap(), 5432),
+            health: EndpointHealth::Healthy,
+            hostname: hostname.map(Into::into),
+            weight: 1,
+        })
+        .collect();
+    let set = Arc::new(EndpointSet { endpoints });
+    config.endpoints.insert(name.as_str().into(), set);
+    record(config, service, DnsAnswer::Cluster(name.as_str().into()));
+}
+
+fn record(config: &mut ProxyConfig, name: &str, answer: DnsAnswer) {
+    let name: Arc<str> = format!("{name}.{DOMAIN}").as_str().into();
+    let record = DnsRecord {
+        name: Arc::clone(&name),
+        answer,
+    };
+    config.dns.insert(name, Arc::new(record));
+}
+
+fn addresses(config: &mut ProxyConfig, name: &str, list: &[&str]) {
+    let list = list.iter().map(|text| text.parse().unwrap()).collect();
+    record(config, name, DnsAnswer::Addresses(list));
+}
+
+fn lesson() -> ProxyConfig {
+    let mut config = ProxyConfig::default();
+    addresses(&mut config, "my-api.production", &["10.96.0.42"]);
+    addresses(
+        &mut config,
+        "dual.production",
+        &["10.96.0.43", "fd00:96::43"],
+    );
+    let srv = DnsAnswer::Service {
+        target: format!("my-api.production.{DOMAIN}").as_str().into(),
+        port: 80,
+    };
+    record(&mut config, "_http._tcp.my-api.production", srv);
+    let pods = [("10.244.1.1", Some("postgres-0")), ("10.244.2.1", None)];
+    headless(&mut config, "postgres-headless.default", &pods);
+    let srv = DnsAnswer::Service {
+        target: format!("postgres-headless.default.{DOMAIN}")
+            .as_str()
+            .into(),
+        port: 5432,
+    };
+    record(&mut config, "_pg._tcp.postgres-headless.default", srv);
+    headless(&mut config, "nobody.default", &[]);
+    let alias = ClusterKind::Alias("mydb.rds.amazonaws.com".into());
+    cluster(&mut config, "default/my-database", alias);
+    record(
+        &mut config,
+        "my-database.default",
+        DnsAnswer::Cluster("default/my-database".into()),
+    );
+    let inside = ClusterKind::Alias(format!("my-api.production.{DOMAIN}").as_str().into());
+    cluster(&mut config, "default/inside", inside);
+    record(
+        &mut config,
+        "inside.default",
+        DnsAnswer::Cluster("default/inside".into()),
+    );
+    let itself = ClusterKind::Alias(format!("loop.default.{DOMAIN}").as_str().into());
+    cluster(&mut config, "default/loop", itself);
+    record(
+        &mut config,
+        "loop.default",
+        DnsAnswer::Cluster("default/loop".into()),
+    );
+    config
+}
+
+fn query(name: &str, kind: RecordType) -> Message {
+    let mut query = Message::query();
+    query.metadata.id = 7;
+    query.metadata.recursion_desired = true;
+    query.add_query(Query::query(Name::from_ascii(name).unwrap(), kind));
+    query
+}
+
+/// The outcome in one line: `NoError A 10.96.0.42`, `alias to X`, `forward`.
+fn outcome(name: &str, kind: RecordType) -> String {
+    let zone = Zone::new("Cluster.Local.");
+    match answer(&query(name, kind), &lesson(), &zone) {
+        Outcome::Forward => "forward".into(),
+        Outcome::Alias { target, .. } => format!("alias to {target}"),
+        Outcome::Local(message) => {
+            let mut line = format!("{:?}", message.metadata.response_code);
+            let mut answers: Vec<_> = message
+                .answers
+                .iter()
+                .map(|record| format!(" {} {}", record.record_type(), record.data))
+                .collect();
+            answers.sort();
+            line.extend(answers);
+            line
+        }
+    }
+}
+
+#[test]
+fn names_are_answered_as_the_specification_says() {
+    use RecordType as T;
+    let table = [
+        (
+            "my-api.production.svc.cluster.local.",
+            T::A,
+            "NoError A 10.96.0.42",
+        ),
+        // The name exists, but not with an IPv6 address: no NXDOMAIN, or the search list would go on.
+        ("my-api.production.svc.cluster.local.", T::AAAA, "NoError"),
+        ("my-api.production.svc.cluster.local.", T::MX, "NoError"),
+        (
+            "dual.production.svc.cluster.local.",
+            T::AAAA,
+            "NoError AAAA fd00:96::43",
+        ),
+        (
+            "MY-api.Production.SVC.cluster.LOCAL.",
+            T::A,
+            "NoError A 10.96.0.42",
+        ),
+        (
+            "postgres-headless.default.svc.cluster.local.",
+            T::A,
+            "NoError A 10.244.1.1 A 10.244.2.1",
+        ),
+        (
+            "postgres-0.postgres-headless.default.svc.cluster.local.",
+            T::A,
+            "NoError A 10.244.1.1",
+        ),
+        (
+            "10-244-2-1.postgres-headless.default.svc.cluster.local.",
+            T::A,
+            "NoError A 10.244.2.1",
+        ),
+        (
+            "postgres-7.postgres-headless.default.svc.cluster.local.",
+            T::A,
+            "NXDomain",
+        ),
+        ("nobody.default.svc.cluster.local.", T::A, "NXDomain"),
+        ("unknown.default.svc.cluster.local.", T::A, "NXDomain"),
+        ("my-api.default.svc.cluster.local.", T::A, "NXDomain"),
+        ("a.my-api.production.svc.cluster.local.", T::A, "NXDomain"),
+        (
+            "_http._tcp.my-api.production.svc.cluster.local.",
+            T::SRV,
+            "NoError SRV 0 100 80 my-api.production.svc.cluster.local.",
+        ),
+        (
+            "_tcp.my-api.production.svc.cluster.local.",
+            T::SRV,
+            "NoError",
+        ),
+        (
+            "_pg._tcp.postgres-headless.default.svc.cluster.local.",
+            T::SRV,
+            "NoError SRV 0 100 5432 10-244-2-1.postgres-headless.default.svc.cluster.local. \
+             SRV 0 100 5432 postgres-0.postgres-headless.default.svc.cluster.local.",
+        ),
+        (
+            "my-database.default.svc.cluster.local.",
+            T::A,
+            "alias to mydb.rds.amazonaws.com",
+        ),
+        (
+            "my-database.default.svc.cluster.local.",
+            T::CNAME,
+            "NoError CNAME mydb.rds.amazonaws.com.",
+        ),
+        (
+            "inside.default.svc.cluster.local.",
+            T::A,
+            "NoError A 10.96.0.42 CNAME my-api.production.svc.cluster.local.",
+        ),
+        ("loop.default.svc.cluster.local.", T::A, "ServFail"),
+        ("production.svc.cluster.local.", T::A, "NoError"),
+        ("nowhere.svc.cluster.local.", T::A, "NXDomain"),
+        ("svc.cluster.local.", T::A, "NoError"),
+        ("cluster.local.", T::A, "NoError"),
+        ("dns-version.cluster.local.", T::TXT, "NoError TXT 1.1.0"),
+        ("example.com.", T::A, "forward"),
+        ("notcluster.local.", T::A, "forward"),
+        ("10-244-1-1.default.pod.cluster.local.", T::A, "forward"),
+        (
+            "42.0.96.10.in-addr.arpa.",
+            T::PTR,
+            "NoError PTR my-api.production.svc.cluster.local.",
+        ),
+        (
+            "1.1.244.10.in-addr.arpa.",
+            T::PTR,
+            "NoError PTR postgres-0.postgres-headless.default.svc.cluster.local.",
+        ),
+        ("1.1.1.1.in-addr.arpa.", T::PTR, "forward"),
+    ];
+    for (name, kind, expected) in table {
+        assert_eq!(outcome(name, kind), expected, "{name} {kind}");
+    }
+}
+
+#[test]
+fn the_question_comes_back_in_its_own_case() {
+    let name = "My-Api.PRODUCTION.svc.cluster.local.";
+    let Outcome::Local(message) = answer(
+        &query(name, RecordType::A),
+        &lesson(),
+        &Zone::new("cluster.local"),
+    ) else {
+        panic!("a local answer");
+    };
+    assert_eq!(message.queries[0].name().to_ascii(), name);
+    assert_eq!(message.answers[0].name.to_ascii(), name);
+}
+
+#[test]
+fn a_negative_answer_carries_the_zones_soa() {
+    let unknown = query("x.y.svc.cluster.local.", RecordType::A);
+    let Outcome::Local(message) = answer(&unknown, &lesson(), &Zone::new("cluster.local")) else {
+        panic!("a local answer");
+    };
+    assert!(matches!(message.authorities[0].data, RData::SOA(_)));
+}
+
+/// Sockets of this namespace.
+struct Here;
+
+impl Dial for Here {
+    fn udp(&self, resolver: SocketAddr) -> io::Result<UdpSocket> {
+        let socket = std::net::UdpSocket::bind("127.0.0.1:0")?;
+        socket.set_nonblocking(true)?;
+        socket.connect(resolver)?;
+        UdpSocket::from_std(socket)
+    }
+
+    fn tcp(&self, resolver: SocketAddr) -> BoxFuture<'_, io::Result<TcpStream>> {
+        Box::pin(TcpStream::connect(resolver))
+    }
+}
+
+/// A pod's server on loopback, and the token that ends it.
+struct Server {
+    address: SocketAddr,
+    shutdown: CancellationToken,
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        self.shutdown.cancel();
+    }
+}
+
+async fn serve(config: ProxyConfig, resolvers: Vec<SocketAddr>, allowed: bool) -> Server {
+    let context = Arc::new(Context {
+        config: SharedConfig::new(arc_swap::ArcSwap::from_pointee(config)),
+        zone: Zone::new("cluster.local"),
+        resolvers,
+        dial: Box::new(Here),
+        allowed: Box::new(move || allowed),
+    });
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let socket = UdpSocket::bind(address).await.unwrap();
+    let shutdown = CancellationToken::new();
+    tokio::spawn(serve_udp(socket, Arc::clone(&context), shutdown.clone()));
+    tokio::spawn(serve_tcp(listener, context, shutdown.clone()));
+    Server { address, shutdown }
+}
+
+async fn ask_udp(server: SocketAddr, query: &[u8]) -> Vec<u8> {
+    let socket = Here.udp(server).unwrap();
+    socket.send(query).await.unwrap();
+    let mut buffer = vec![0; 65_535];
+    let length = socket.recv(&mut buffer).await.unwrap();
+    buffer.truncate(length);
+    buffer
+}
+
+async fn ask_tcp(server: SocketAddr, query: &[u8]) -> Vec<u8> {
+    crate::forward::forward(&Here, &[server], crate::forward::Transport::Tcp, query)
+        .await
+        .unwrap()
+}
+
+/// A resolver that knows one name, and answers any question with one address.
+async fn resolver() -> SocketAddr {
+    let socket = UdpSocket::bind("127.0.0.1:0").await.unwrap();
+    let address = socket.local_addr().unwrap();
+    tokio::spawn(async move {
+        let mut buffer = vec![0; 4096];
+        while let Ok((length, client)) = socket.recv_from(&mut buffer).await {
+            let query = Message::from_vec(&buffer[..length]).unwrap();
+            let name = query.queries[0].name().clone();
+            let mut response = Message::response(query.metadata.id, query.metadata.op_code);
+            response.add_queries(query.queries);
+            let data = RData::A("203.0.113.10".parse().unwrap());
+            response.add_answer(hickory_proto::rr::Record::from_rdata(name, 30, data));
+            socket
+                .send_to(&response.to_vec().unwrap(), client)
+                .await
+                .unwrap();
+        }
+    });
+    address
+}
+
+#[tokio::test]
+async fn names_outside_are_forwarded_and_the_answer_comes_back_byte_for_byte() {
+    let resolver = resolver().await;
+    let server = serve(lesson(), vec![resolver], true).await;
+    let question = query("example.com.", RecordType::A).to_vec().unwrap();
+    let direct = ask_udp(resolver, &question).await;
+    assert_eq!(ask_udp(server.address, &question).await, direct);
+}
+
+#[tokio::test]
+async fn an_external_name_is_answered_with_the_alias_and_where_it_leads() {
+    let server = serve(lesson(), vec![resolver().await], true).await;
+    let question = query("my-database.default.svc.cluster.local.", RecordType::A);
+    let bytes = ask_udp(server.address, &question.to_vec().unwrap()).await;
+    let response = Message::from_vec(&bytes).unwrap();
+    let answers: Vec<_> = response
+        .answers
+        .iter()
+        .map(|r| r.data.to_string())
+        .collect();
+    assert_eq!(answers, ["mydb.rds.amazonaws.com.", "203.0.113.10"]);
+}
+
+#[tokio::test]
+async fn without_a_resolver_a_name_outside_is_a_server_failure() {
+    let server = serve(lesson(), Vec::new(), true).await;
+    let question = query("example.com.", RecordType::A).to_vec().unwrap();
+    let response = Message::from_vec(&ask_udp(server.address, &question).await).unwrap();
+    assert_eq!(response.metadata.response_code, ResponseCode::ServFail);
+}
+
+#[tokio::test]
+async fn a_pod_whose_policy_forbids_dns_is_refused() {
+    let server = serve(lesson(), Vec::new(), false).await;
+    let question = query("my-api.production.svc.cluster.local.", RecordType::A);
+    let bytes = ask_udp(server.address, &question.to_vec().unwrap()).await;
+    let response = Message::from_vec(&bytes).unwrap();
+    assert_eq!(response.metadata.response_code, ResponseCode::Refused);
+}
+
+#[tokio::test]
+async fn an_answer_too_long_for_udp_is_cut_and_whole_by_tcp() {
+    let mut config = lesson();
+    let pods: Vec<String> = (0..100).map(|i| format!("10.244.3.{i}")).collect();
+    let pods: Vec<_> = pods
+        .iter()
+        .map(|address| (address.as_str(), None))
+        .collect();
+    headless(&mut config, "many.default", &pods);
+    let server = serve(config, Vec::new(), true).await;
+    let mut question = query("many.default.svc.cluster.local.", RecordType::A);
+    let plain = question.to_vec().unwrap();
+    let cut = Message::from_vec(&ask_udp(server.address, &plain).await).unwrap();
+    assert!(cut.metadata.truncation && cut.answers.is_empty());
+    let whole = Message::from_vec(&ask_tcp(server.address, &plain).await).unwrap();
+    assert_eq!(whole.answers.len(), 100);
+    let mut edns = Edns::new();
+    edns.set_max_payload(4096);
+    question.set_edns(edns);
+    let large = ask_udp(server.address, &question.to_vec().unwrap()).await;
+    assert_eq!(Message::from_vec(&large).unwrap().answers.len(), 100);
+}
+
+#[tokio::test]
+async fn bytes_that_are_no_query_do_not_end_the_server() {
+    let server = serve(lesson(), Vec::new(), true).await;
+    let socket = Here.udp(server.address).unwrap();
+    for garbage in [&b"\x00"[..], b"\xff\xff\xff\xff", &[0; 300]] {
+        socket.send(garbage).await.unwrap();
+    }
+    let question = query("my-api.production.svc.cluster.local.", RecordType::A);
+    let bytes = ask_udp(server.address, &question.to_vec().unwrap()).await;
+    assert_eq!(Message::from_vec(&bytes).unwrap().answers.len(), 1);
+}
+
+proptest! {
+    #[test]
+    fn any_readable_message_gets_an_outcome(bytes in prop::collection::vec(any::<u8>(), 0..200)) {
+        if let Ok(message) = Message::from_vec(&bytes) {
+            let _ = answer(&message, &lesson(), &Zone::new("cluster.local"));
+        }
+        let _ = crate::message::format_error(&bytes);
+    }
+
+    #[test]
+    fn any_name_gets_an_outcome(labels in prop::collection::vec("[a-zA-Z0-9_-]{1,12}", 0..6), below in any::<bool>()) {
+        let suffix = if below { "svc.cluster.local." } else { "" };
+        let name = format!("{}.{suffix}", labels.join("."));
+        if let Ok(name) = Name::from_ascii(&name) {
+            let mut message = Message::query();
+            message.add_query(Query::query(name, RecordType::ANY));
+            let _ = answer(&message, &lesson(), &Zone::new("cluster.local"));
+        }
+    }
+}
+
+#[test]
+fn a_reverse_name_of_a_network_is_not_an_address() {
+    assert_eq!(outcome("96.10.in-addr.arpa.", RecordType::PTR), "forward");
+}
