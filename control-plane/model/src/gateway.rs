@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use crate::{GatewayListenerKey, PortNumber, RouteRule};
 
-/// One HTTP listener of a Gateway, with the routes that attached to it.
+/// One HTTP port of a Gateway, with the routes that attached to its listeners. Listeners that share a port are one entry, under the name of the first.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
 pub struct GatewayListener {
     /// The Gateway and the listener's name.

@@ -49,7 +49,8 @@ pub enum Isolation {
 pub struct NetworkRule {
     /// The policy it stands in.
     pub policy: ObjectRef,
-    /// Index in spec.ingress or spec.egress.
+    /// Index in spec.ingress or spec.egress. Several rules share it where an egress rule names a port that has different numbers at
+    /// different peers; their union is meant.
     pub index: usize,
     /// The other side; `None`: anyone, also outside the cluster. Never an empty list.
     pub peers: Option<Vec<Peer>>,

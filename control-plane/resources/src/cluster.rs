@@ -1,4 +1,7 @@
-//! All objects at one moment, indexed.
+//! All objects at one moment, by kind and name.
+//!
+//! What belongs to what (slices to Services, pods to selectors) is not kept here but where it is needed, in `resolve`, which sees every
+//! change and keeps such indices as it goes.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -77,16 +80,30 @@ macro_rules! insert_cluster {
 }
 
 macro_rules! remove_namespaced {
-    ($map:expr, $id:expr) => {
-        Arc::make_mut(&mut $map)
-            .remove(&($id.namespace.clone(), $id.name.clone()))
-            .is_some()
-    };
+    ($map:expr, $id:expr) => {{
+        let key = ($id.namespace.clone(), $id.name.clone());
+        // Only a map that changes is copied where others hold it as well.
+        $map.contains_key(&key) && Arc::make_mut(&mut $map).remove(&key).is_some()
+    }};
 }
 
 macro_rules! remove_cluster {
     ($map:expr, $id:expr) => {
-        Arc::make_mut(&mut $map).remove(&$id.name).is_some()
+        $map.contains_key(&$id.name) && Arc::make_mut(&mut $map).remove(&$id.name).is_some()
+    };
+}
+
+macro_rules! get_namespaced {
+    ($map:expr, $variant:ident, $id:expr) => {
+        $map.get(&($id.namespace.clone(), $id.name.clone()))
+            .map(|object| Object::$variant(Arc::clone(object)))
+    };
+}
+
+macro_rules! get_cluster {
+    ($map:expr, $variant:ident, $id:expr) => {
+        $map.get(&$id.name)
+            .map(|object| Object::$variant(Arc::clone(object)))
     };
 }
 
@@ -118,4 +135,53 @@ impl Cluster {
             Kind::AuthorizationPolicy => remove_namespaced!(self.authorization_policies, id),
         }
     }
+
+    /// An object, if it is there.
+    pub fn get(&self, id: &ObjectId) -> Option<Object> {
+        use crate::Kind;
+        match id.kind {
+            Kind::Namespace => get_cluster!(self.namespaces, Namespace, id),
+            Kind::Node => get_cluster!(self.nodes, Node, id),
+            Kind::Pod => get_namespaced!(self.pods, Pod, id),
+            Kind::ServiceAccount => get_namespaced!(self.service_accounts, ServiceAccount, id),
+            Kind::Service => get_namespaced!(self.services, Service, id),
+            Kind::EndpointSlice => get_namespaced!(self.endpoint_slices, EndpointSlice, id),
+            Kind::HTTPRoute => get_namespaced!(self.http_routes, HTTPRoute, id),
+            Kind::GRPCRoute => get_namespaced!(self.grpc_routes, GRPCRoute, id),
+            Kind::ReferenceGrant => get_namespaced!(self.reference_grants, ReferenceGrant, id),
+            Kind::GatewayClass => get_cluster!(self.gateway_classes, GatewayClass, id),
+            Kind::Gateway => get_namespaced!(self.gateways, Gateway, id),
+            Kind::NetworkPolicy => get_namespaced!(self.network_policies, NetworkPolicy, id),
+            Kind::Secret => get_namespaced!(self.secrets, Secret, id),
+            Kind::ConfigMap => get_namespaced!(self.config_maps, ConfigMap, id),
+            Kind::AuthorizationPolicy => {
+                get_namespaced!(self.authorization_policies, AuthorizationPolicy, id)
+            }
+        }
+    }
+
+    /// How many objects of a kind there are.
+    pub fn count(&self, kind: crate::Kind) -> usize {
+        use crate::Kind;
+        match kind {
+            Kind::Namespace => self.namespaces.len(),
+            Kind::Node => self.nodes.len(),
+            Kind::Pod => self.pods.len(),
+            Kind::ServiceAccount => self.service_accounts.len(),
+            Kind::Service => self.services.len(),
+            Kind::EndpointSlice => self.endpoint_slices.len(),
+            Kind::HTTPRoute => self.http_routes.len(),
+            Kind::GRPCRoute => self.grpc_routes.len(),
+            Kind::ReferenceGrant => self.reference_grants.len(),
+            Kind::GatewayClass => self.gateway_classes.len(),
+            Kind::Gateway => self.gateways.len(),
+            Kind::NetworkPolicy => self.network_policies.len(),
+            Kind::Secret => self.secrets.len(),
+            Kind::ConfigMap => self.config_maps.len(),
+            Kind::AuthorizationPolicy => self.authorization_policies.len(),
+        }
+    }
 }
+
+#[cfg(test)]
+mod tests;

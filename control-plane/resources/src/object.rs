@@ -20,8 +20,15 @@ macro_rules! kinds {
             /// All kinds.
             pub const ALL: &'static [Self] = &[$(Self::$kind),*];
 
-            /// The kind of an `apiVersion` and `kind`, if it is one that we read.
+            /// The kind of an `apiVersion` and `kind`, if it is one that we read. Gateway API's v1beta1 has the same content as
+            /// its v1 and stands for it.
             pub fn of(api_version: &str, kind: &str) -> Option<Self> {
+                let api_version = match (api_version, kind) {
+                    // This kind never had a beta.
+                    ("gateway.networking.k8s.io/v1beta1", "GRPCRoute") => return None,
+                    ("gateway.networking.k8s.io/v1beta1", _) => "gateway.networking.k8s.io/v1",
+                    _ => api_version,
+                };
                 match (api_version, kind) {
                     $(($api_version, stringify!($kind)) => Some(Self::$kind),)*
                     _ => None,
@@ -58,6 +65,24 @@ macro_rules! kinds {
             /// Its metadata.
             pub fn metadata(&self) -> &ObjectMeta {
                 match self { $(Self::$kind(object) => &object.metadata),* }
+            }
+
+            /// Its metadata, to be changed; an object that others hold as well is copied first.
+            pub fn metadata_mut(&mut self) -> &mut ObjectMeta {
+                match self { $(Self::$kind(object) => &mut Arc::make_mut(object).metadata),* }
+            }
+
+            /// Whether both are the same value in memory, which is cheaper to know than whether they are equal.
+            pub fn ptr_eq(&self, other: &Self) -> bool {
+                match (self, other) {
+                    $((Self::$kind(one), Self::$kind(other)) => Arc::ptr_eq(one, other),)*
+                    _ => false,
+                }
+            }
+
+            /// Reads a value of a kind without any check but its types.
+            pub(crate) fn from_value(kind: Kind, value: serde_json::Value) -> serde_json::Result<Self> {
+                match kind { $(Kind::$kind => serde_json::from_value::<$kind>(value).map(Self::from)),* }
             }
         }
 

@@ -9,6 +9,9 @@ mod resource;
 mod snapshot;
 mod view;
 
+#[cfg(test)]
+mod tests;
+
 pub use diff::{Diff, diff};
 pub use resource::{Resource, TypeUrl, Version};
 pub use snapshot::{Placement, ResourcesOfType, Snapshot};

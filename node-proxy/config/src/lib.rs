@@ -1,14 +1,18 @@
 //! The proxy's configuration: what it was told over xDS, validated, in its own words.
 //!
-//! `decode` turns one xDS resource into one value and refuses what it does not understand (a NACK for that resource
+//! [`decode`] turns one xDS resource into one value and refuses what it does not understand (a NACK for that resource
 //! alone); [`Store`] keeps the values and publishes an immutable [`ProxyConfig`] whole. The data path reads that and
-//! never sees protobuf. No sockets here; the one file it writes is the last good configuration.
+//! never sees protobuf. No sockets here; the one file it writes is the last good configuration ([`last_good`]).
 
 mod cluster;
+pub mod decode;
 mod dns;
+pub mod last_good;
 mod listener;
 mod pod;
 mod proxy_config;
+mod store;
+mod update;
 mod workload;
 
 pub use cluster::{Cluster, ClusterKind, Endpoint, EndpointHealth, EndpointSet, UpstreamHttp};
@@ -16,5 +20,10 @@ pub use dns::{DnsAnswer, DnsName, DnsRecord};
 pub use heddle_routing::ClusterName;
 pub use listener::{GatewayListener, OutboundListener, OutboundProtocol};
 pub use pod::{InboundHttp, NetworkPolicy, PodConfig, PodName, PodUid};
-pub use proxy_config::ProxyConfig;
-pub use workload::{Tunnel, Workload, Workloads};
+pub use proxy_config::{ProxyConfig, SharedConfig};
+pub use store::Store;
+pub use update::{Nack, Referenced, Update};
+pub use workload::{NodeAddresses, Tunnel, Workload, Workloads};
+
+#[cfg(test)]
+mod testing;

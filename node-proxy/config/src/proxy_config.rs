@@ -61,3 +61,6 @@ impl ProxyConfig {
         }
     }
 }
+
+/// The current configuration, shared by all workers: swapped as a whole, read without a lock.
+pub type SharedConfig = Arc<arc_swap::ArcSwap<ProxyConfig>>;

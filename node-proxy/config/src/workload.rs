@@ -33,6 +33,17 @@ pub struct Workload {
     pub version: Arc<str>,
 }
 
+/// A node and its own addresses: the kubelet's probes come from there, and pods in the node's network.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NodeAddresses {
+    /// Its name.
+    pub name: Arc<str>,
+    /// Its own addresses.
+    pub addresses: Vec<IpAddr>,
+    /// The zone; empty if unknown.
+    pub zone: Arc<str>,
+}
+
 /// How a workload is reached.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Tunnel {
@@ -49,6 +60,8 @@ pub struct Workloads {
     pub by_name: HashMap<Arc<str>, Arc<Workload>>,
     /// By address; pods in a node's network are left out.
     pub by_address: HashMap<IpAddr, Arc<Workload>>,
+    /// Nodes, by name.
+    pub nodes: HashMap<Arc<str>, Arc<NodeAddresses>>,
 }
 
 impl Workloads {

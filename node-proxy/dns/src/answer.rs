@@ -47,6 +47,8 @@ pub fn answer(query: &Message, config: &ProxyConfig, zone: &Zone) -> Outcome {
     let (name, kind) = (question.name(), question.query_type());
     let text = lower_case(name);
     match zone.place(&text) {
+        // Before the first configuration nothing is known, which is not the same as knowing that a name does not exist.
+        place if place != Place::Elsewhere && config.dns.is_empty() => Outcome::Forward,
         Place::Elsewhere => reverse(query, config, name, kind).unwrap_or(Outcome::Forward),
         Place::Other => Outcome::Forward,
         Place::Apex => nothing(query, zone),
@@ -115,11 +117,16 @@ fn below(
     match records::find(config, text) {
         None => no_such_name(query, zone),
         Some(Holds::Nothing) => nothing(query, zone),
-        Some(Holds::Addresses(addresses)) => with(
-            query,
-            zone,
-            message::address_records(name, kind, &addresses),
-        ),
+        Some(Holds::Addresses(mut addresses)) => {
+            // Many clients take the first. Ids are random, so each endpoint of a headless Service gets its turn.
+            let turn = usize::from(query.metadata.id) % addresses.len().max(1);
+            addresses.rotate_left(turn);
+            with(
+                query,
+                zone,
+                message::address_records(name, kind, &addresses),
+            )
+        }
         Some(Holds::Targets(targets)) => services(query, zone, name, kind, &targets),
         Some(Holds::Alias(target)) => alias(query, config, zone, name, kind, &target),
     }

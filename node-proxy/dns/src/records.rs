@@ -5,7 +5,9 @@ use std::{
     sync::Arc,
 };
 
-use heddle_config::{ClusterKind, DnsAnswer, Endpoint, EndpointHealth, EndpointSet, ProxyConfig};
+use heddle_config::{
+    ClusterKind, DnsAnswer, DnsRecord, Endpoint, EndpointHealth, EndpointSet, ProxyConfig,
+};
 
 /// What a name of ours holds.
 #[derive(Debug, PartialEq, Eq)]
@@ -23,7 +25,7 @@ pub(crate) enum Holds {
 /// Looks a name up (lower case, without the final dot). `None`: it does not exist.
 pub(crate) fn find(config: &ProxyConfig, name: &str) -> Option<Holds> {
     if let Some(record) = config.dns.get(name) {
-        return held(config, &record.answer);
+        return held(config, record);
     }
     let (label, parent) = name.split_once('.')?;
     let parent_record = config.dns.get(parent)?;
@@ -42,8 +44,8 @@ pub(crate) fn find(config: &ProxyConfig, name: &str) -> Option<Holds> {
     (!addresses.is_empty()).then_some(Holds::Addresses(addresses))
 }
 
-fn held(config: &ProxyConfig, answer: &DnsAnswer) -> Option<Holds> {
-    match answer {
+fn held(config: &ProxyConfig, record: &DnsRecord) -> Option<Holds> {
+    match &record.answer {
         DnsAnswer::Addresses(addresses) => Some(Holds::Addresses(addresses.clone())),
         DnsAnswer::Cluster(name) => {
             if let Some(cluster) = config.clusters.get(name)
@@ -58,23 +60,67 @@ fn held(config: &ProxyConfig, answer: &DnsAnswer) -> Option<Holds> {
             addresses.dedup();
             (!addresses.is_empty()).then_some(Holds::Addresses(addresses))
         }
-        DnsAnswer::Service { target, port } => Some(Holds::Targets(targets(config, target, *port))),
+        DnsAnswer::Service { target, port } => {
+            let udp = record.name.contains("._udp.");
+            let sctp = record.name.contains("._sctp.");
+            let port = Port {
+                number: *port,
+                suffix: if udp {
+                    "/udp"
+                } else if sctp {
+                    "/sctp"
+                } else {
+                    ""
+                },
+            };
+            Some(Holds::Targets(targets(config, target, &port)))
+        }
     }
 }
 
-/// One target for a ClusterIP Service, one for each endpoint of a headless one.
-fn targets(config: &ProxyConfig, service: &str, port: u16) -> Vec<(String, u16)> {
+/// A port of a Service, as the names of clusters write it.
+struct Port {
+    number: u16,
+    suffix: &'static str,
+}
+
+/// One target for a ClusterIP Service, one for each endpoint of a headless one: there with the port that the endpoint has,
+/// which need not be the Service's.
+fn targets(config: &ProxyConfig, service: &str, port: &Port) -> Vec<(String, u16)> {
     let Some(record) = config.dns.get(service) else {
         return Vec::new();
     };
     match &record.answer {
-        DnsAnswer::Cluster(cluster) => endpoints(config, cluster)
-            .into_iter()
-            .flat_map(|endpoints| usable(endpoints))
-            .map(|endpoint| (format!("{}.{service}", endpoint_label(endpoint)), port))
-            .collect(),
-        DnsAnswer::Addresses(_) | DnsAnswer::Service { .. } => vec![(service.to_owned(), port)],
+        DnsAnswer::Cluster(first) => {
+            let own = of_port(config, first, port);
+            let known = own.or_else(|| endpoints(config, first));
+            let number = |endpoint: &Endpoint| match own {
+                Some(_) => endpoint.address.port(),
+                None => port.number,
+            };
+            known
+                .into_iter()
+                .flat_map(|endpoints| usable(endpoints))
+                .map(|endpoint| {
+                    let target = format!("{}.{service}", endpoint_label(endpoint));
+                    (target, number(endpoint))
+                })
+                .collect()
+        }
+        DnsAnswer::Addresses(_) | DnsAnswer::Service { .. } => {
+            vec![(service.to_owned(), port.number)]
+        }
     }
+}
+
+/// The endpoints of another port of the same Service (`shop/db:5432` → `shop/db:9187`).
+fn of_port<'a>(
+    config: &'a ProxyConfig,
+    cluster: &str,
+    port: &Port,
+) -> Option<&'a Arc<EndpointSet>> {
+    let (service, _) = cluster.rsplit_once(':')?;
+    endpoints(config, &format!("{service}:{}{}", port.number, port.suffix))
 }
 
 /// The name of an address, for reverse look-ups: of a ClusterIP, or of an endpoint under a headless Service.

@@ -4,7 +4,7 @@ use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use heddle_config::SharedConfig;
 use hickory_proto::{
-    op::{Message, Query, ResponseCode},
+    op::{Message, MessageType, Query, ResponseCode},
     rr::Name,
 };
 use tokio::{
@@ -22,7 +22,7 @@ use crate::{
     message,
 };
 
-/// Queries of one pod that are worked on at a time; further ones wait in the socket's buffer.
+/// Queries of one pod that may wait for a resolver at a time, by UDP; TCP connections of one pod, by TCP.
 const CONCURRENCY: usize = 256;
 /// A TCP client that says nothing for so long is left (RFC 7766 section 6.2.3).
 const IDLE: Duration = Duration::from_secs(10);
@@ -41,7 +41,8 @@ pub struct Context {
     pub allowed: Box<dyn Fn() -> bool + Send + Sync>,
 }
 
-/// Serves a UDP socket until shutdown. An error of one query never ends the server.
+/// Serves a UDP socket until shutdown. An error of one query never ends the server. What is known here is answered at once,
+/// however many queries wait for a resolver; beyond [`CONCURRENCY`] of those, further ones fail.
 pub async fn serve_udp(socket: UdpSocket, context: Arc<Context>, shutdown: CancellationToken) {
     let socket = Arc::new(socket);
     let places = Arc::new(Semaphore::new(CONCURRENCY));
@@ -55,18 +56,34 @@ pub async fn serve_udp(socket: UdpSocket, context: Arc<Context>, shutdown: Cance
             // An ICMP error of an earlier answer; the socket itself is fine.
             continue;
         };
-        let Ok(place) = Arc::clone(&places).acquire_owned().await else {
-            return;
+        let bytes = &buffer[..length];
+        let (query, outcome) = match decide(&context, bytes) {
+            Step::Ask(query, outcome) => (query, outcome),
+            Step::Send(query, response) => {
+                send(&socket, client, encode(&query, &response, Transport::Udp)).await;
+                continue;
+            }
+            Step::Ignore => continue,
         };
-        let query = buffer[..length].to_vec();
+        let Ok(place) = Arc::clone(&places).try_acquire_owned() else {
+            let busy = message::error(&query, ResponseCode::ServFail);
+            send(&socket, client, encode(&query, &busy, Transport::Udp)).await;
+            continue;
+        };
+        let bytes = bytes.to_vec();
         let (socket, context) = (Arc::clone(&socket), Arc::clone(&context));
         tokio::spawn(async move {
-            if let Some(response) = respond(&context, &query, Transport::Udp).await {
-                // The client may be gone; there is nobody to tell.
-                let _ = socket.send_to(&response, client).await;
-            }
+            let response = finish(&context, &bytes, &query, outcome, Transport::Udp).await;
+            send(&socket, client, response).await;
             drop(place);
         });
+    }
+}
+
+async fn send(socket: &UdpSocket, client: SocketAddr, response: Option<Vec<u8>>) {
+    if let Some(response) = response {
+        // The client may be gone; there is nobody to tell.
+        let _ = socket.send_to(&response, client).await;
     }
 }
 
@@ -121,23 +138,66 @@ async fn talk(mut stream: TcpStream, context: &Context) -> std::io::Result<()> {
 
 /// The bytes of the answer; `None`: bytes that deserve none.
 async fn respond(context: &Context, bytes: &[u8], transport: Transport) -> Option<Vec<u8>> {
-    let Ok(query) = Message::from_vec(bytes) else {
-        return message::format_error(bytes)?.to_vec().ok();
-    };
-    if !(context.allowed)() {
-        return message::error(&query, ResponseCode::Refused).to_vec().ok();
+    match decide(context, bytes) {
+        Step::Send(query, response) => encode(&query, &response, transport),
+        Step::Ask(query, outcome) => finish(context, bytes, &query, outcome, transport).await,
+        Step::Ignore => None,
     }
-    let outcome = answer(&query, &context.config.load(), &context.zone);
+}
+
+/// What is to be done next.
+enum Step {
+    /// Send this answer to the query.
+    Send(Message, Message),
+    /// A resolver has to be asked.
+    Ask(Message, Outcome),
+    /// No query, or nothing that can be read: an answer to an answer could go on for ever.
+    Ignore,
+}
+
+/// All that can be done without waiting.
+fn decide(context: &Context, bytes: &[u8]) -> Step {
+    let Ok(query) = Message::from_vec(bytes) else {
+        return match message::format_error(bytes) {
+            Some(error) => Step::Send(error.clone(), error),
+            None => Step::Ignore,
+        };
+    };
+    if query.metadata.message_type != MessageType::Query {
+        return Step::Ignore;
+    }
+    if !(context.allowed)() {
+        let refused = message::error(&query, ResponseCode::Refused);
+        return Step::Send(query, refused);
+    }
+    match answer(&query, &context.config.load(), &context.zone) {
+        Outcome::Local(response) => Step::Send(query, response),
+        outcome => Step::Ask(query, outcome),
+    }
+}
+
+/// Asks a resolver for what is missing.
+async fn finish(
+    context: &Context,
+    bytes: &[u8],
+    query: &Message,
+    outcome: Outcome,
+    transport: Transport,
+) -> Option<Vec<u8>> {
     let response = match outcome {
         Outcome::Local(response) => response,
         Outcome::Alias { message, target } => complete(context, message, &target).await,
         Outcome::Forward => match ask(context, transport, bytes).await {
             Some(answer) => return Some(answer),
-            None => message::error(&query, ResponseCode::ServFail),
+            None => message::error(query, ResponseCode::ServFail),
         },
     };
+    encode(query, &response, transport)
+}
+
+fn encode(query: &Message, response: &Message, transport: Transport) -> Option<Vec<u8>> {
     let encoded = match transport {
-        Transport::Udp => message::encode_for_udp(&query, &response),
+        Transport::Udp => message::encode_for_udp(query, response),
         Transport::Tcp => response.to_vec(),
     };
     encoded.ok()

@@ -5,7 +5,7 @@ use heddle_config::{
     SharedConfig, UpstreamHttp,
 };
 use hickory_proto::{
-    op::{Edns, Message, Query, ResponseCode},
+    op::{Edns, Message, MessageType, Query, ResponseCode},
     rr::{Name, RData, RecordType},
 };
 use proptest::prelude::*;
@@ -414,6 +414,119 @@ async fn bytes_that_are_no_query_do_not_end_the_server() {
     let question = query("my-api.production.svc.cluster.local.", RecordType::A);
     let bytes = ask_udp(server.address, &question.to_vec().unwrap()).await;
     assert_eq!(Message::from_vec(&bytes).unwrap().answers.len(), 1);
+}
+
+#[tokio::test]
+async fn an_answer_is_not_answered() {
+    let server = serve(lesson(), Vec::new(), true).await;
+    let socket = Here.udp(server.address).unwrap();
+    let mut question = query("my-api.production.svc.cluster.local.", RecordType::A);
+    question.metadata.message_type = MessageType::Response;
+    question.metadata.id = 1;
+    socket.send(&question.to_vec().unwrap()).await.unwrap();
+    question.metadata.message_type = MessageType::Query;
+    question.metadata.id = 2;
+    socket.send(&question.to_vec().unwrap()).await.unwrap();
+    let mut buffer = vec![0; 512];
+    let length = socket.recv(&mut buffer).await.unwrap();
+    let first = Message::from_vec(&buffer[..length]).unwrap();
+    assert_eq!(first.metadata.id, 2);
+}
+
+/// Takes every query and answers none.
+async fn silent_resolver() -> UdpSocket {
+    UdpSocket::bind("127.0.0.1:0").await.unwrap()
+}
+
+#[tokio::test]
+async fn names_of_ours_are_answered_while_others_wait_for_their_resolver() {
+    let silent = silent_resolver().await;
+    let server = serve(lesson(), vec![silent.local_addr().unwrap()], true).await;
+    let socket = Here.udp(server.address).unwrap();
+    let mut outside = query("example.com.", RecordType::A);
+    let mut buffer = vec![0; 512];
+    // One more than can wait: it fails at once, and so tells that all places are taken.
+    let mut refused = None;
+    for id in 0..=256 {
+        outside.metadata.id = 1000 + id;
+        socket.send(&outside.to_vec().unwrap()).await.unwrap();
+        if id < 256 {
+            silent.recv_from(&mut buffer).await.unwrap();
+        } else {
+            let length = socket.recv(&mut buffer).await.unwrap();
+            refused = Some(Message::from_vec(&buffer[..length]).unwrap());
+        }
+    }
+    let refused = refused.unwrap();
+    assert_eq!(refused.metadata.id, 1256);
+    assert_eq!(refused.metadata.response_code, ResponseCode::ServFail);
+    let ours = query("my-api.production.svc.cluster.local.", RecordType::A);
+    socket.send(&ours.to_vec().unwrap()).await.unwrap();
+    let length = socket.recv(&mut buffer).await.unwrap();
+    let response = Message::from_vec(&buffer[..length]).unwrap();
+    assert_eq!(response.metadata.id, 7);
+    assert_eq!(response.answers.len(), 1);
+}
+
+#[test]
+fn before_the_first_configuration_names_of_the_zone_are_forwarded() {
+    let unknown = query("my-api.production.svc.cluster.local.", RecordType::A);
+    let outcome = answer(
+        &unknown,
+        &ProxyConfig::default(),
+        &Zone::new("cluster.local"),
+    );
+    assert!(matches!(outcome, Outcome::Forward));
+}
+
+#[test]
+fn each_endpoint_of_a_headless_service_gets_its_turn_to_be_first() {
+    let first = |id: u16| {
+        let mut question = query(
+            "postgres-headless.default.svc.cluster.local.",
+            RecordType::A,
+        );
+        question.metadata.id = id;
+        let Outcome::Local(message) = answer(&question, &lesson(), &Zone::new("cluster.local"))
+        else {
+            panic!("a local answer");
+        };
+        message.answers[0].data.to_string()
+    };
+    assert_eq!([first(0), first(1)], ["10.244.1.1", "10.244.2.1"]);
+}
+
+#[test]
+fn a_headless_service_record_tells_the_port_that_the_endpoint_has() {
+    let mut config = lesson();
+    let name = "db.default:80";
+    cluster(&mut config, name, ClusterKind::Eds(name.into()));
+    let endpoint = Endpoint {
+        address: "10.244.1.1:8080".parse().unwrap(),
+        health: EndpointHealth::Healthy,
+        hostname: Some("db-0".into()),
+        weight: 1,
+    };
+    let set = EndpointSet {
+        endpoints: vec![endpoint],
+    };
+    config.endpoints.insert(name.into(), Arc::new(set));
+    record(
+        &mut config,
+        "db.default",
+        DnsAnswer::Cluster("db.default:5432".into()),
+    );
+    let srv = DnsAnswer::Service {
+        target: format!("db.default.{DOMAIN}").as_str().into(),
+        port: 80,
+    };
+    record(&mut config, "_http._tcp.db.default", srv);
+    let question = query("_http._tcp.db.default.svc.cluster.local.", RecordType::SRV);
+    let Outcome::Local(message) = answer(&question, &config, &Zone::new("cluster.local")) else {
+        panic!("a local answer");
+    };
+    let target = "0 100 8080 db-0.db.default.svc.cluster.local.";
+    assert_eq!(message.answers[0].data.to_string(), target);
 }
 
 proptest! {

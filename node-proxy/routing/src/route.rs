@@ -118,7 +118,8 @@ pub struct HeaderMatcher {
     pub name: Arc<str>,
     /// On its value; `None`: it is present.
     pub value: Option<StringMatcher>,
-    /// The condition must not hold.
+    /// The condition must not hold. A condition on the value of an absent header does not hold, inverted or not
+    /// (route.v3.HeaderMatcher without `treat_missing_header_as_empty`).
     pub invert: bool,
 }
 
@@ -209,8 +210,8 @@ impl WeightedClusters {
 pub enum PathRewrite {
     /// The matched prefix becomes this (`prefix_rewrite`).
     Prefix(Arc<str>),
-    /// The first match of the expression becomes the substitution (`regex_rewrite`), `\1` for groups in Envoy's
-    /// writing, already turned into `${1}`.
+    /// Every match of the expression in the path becomes the substitution (`regex_rewrite`); `\1` for groups in
+    /// Envoy's writing, already turned into `${1}`.
     Regex(Regex, Arc<str>),
 }
 
@@ -238,7 +239,8 @@ pub struct Redirect {
     pub scheme: Option<Arc<str>>,
     /// Absent: the request's.
     pub host: Option<Arc<str>>,
-    /// Absent: the request's, but dropped when the scheme is changed and it was that scheme's own.
+    /// Absent: the well-known port of `scheme` if that is given, else the port that the client connected to (Gateway
+    /// API, HTTPRequestRedirectFilter.port). A scheme's well-known port is never written out.
     pub port: Option<u16>,
     /// Absent: unchanged.
     pub path: Option<RedirectPath>,
@@ -251,7 +253,7 @@ pub struct Redirect {
 /// The path of a redirect.
 #[derive(Clone, Debug)]
 pub enum RedirectPath {
-    /// The whole path and query.
+    /// The whole path; the request's query stays, unless this has one of its own.
     Full(Arc<str>),
     /// The matched prefix becomes this.
     Prefix(Arc<str>),

@@ -1,185 +1,189 @@
-//! Keeping a stream open.
+//! Keeps a stream, for ever.
 
-use std::{future::Future, pin::Pin, sync::Arc, time::Duration};
-
-use heddle_proto::envoy::{
-    config::core::v3::Node,
-    service::discovery::v3::{
-        DeltaDiscoveryRequest,
-        aggregated_discovery_service_client::AggregatedDiscoveryServiceClient,
-    },
+use std::{
+    sync::Arc,
+    time::{Duration, SystemTime},
 };
-use tokio::{sync::mpsc, time::timeout};
-use tokio_stream::wrappers::ReceiverStream;
-use tokio_util::sync::CancellationToken;
-use tonic::{Request, metadata::MetadataValue, transport::Channel};
+
+use heddle_proto::{
+    envoy::config::core::v3::Node,
+    envoy::service::discovery::v3::DeltaDiscoveryResponse,
+    type_url,
+};
+use tokio::time::Instant;
 
 use crate::{
-    Status,
-    session::{Handler, Session},
+    Backoff, Handler, Server, Session, StatusHandle, TokenSource,
+    connection::{self, ConnectError, Stream, describe},
 };
 
-/// How the client behaves.
-#[derive(Clone, Debug)]
-pub struct ClientSettings {
-    /// First pause after a stream that brought nothing; doubles, with full jitter.
-    pub min_backoff: Duration,
-    /// Longest pause.
-    pub max_backoff: Duration,
-    /// For opening the connection and the stream.
-    pub connect_timeout: Duration,
-    /// Largest response, in bytes.
-    pub max_message: usize,
+/// A stream that ends sooner did not work, even if something came: a server that closes each stream after its first
+/// response must not be asked again and again without a pause.
+const SHORTEST_GOOD_STREAM: Duration = Duration::from_secs(1);
+
+/// Whom to ask, as whom, for what.
+#[derive(Clone)]
+pub struct Settings {
+    /// Control planes; the next one is tried when one fails.
+    pub servers: Vec<Server>,
+    /// Who asks: id and metadata (docs/xds.md, "Stream").
+    pub node: Node,
+    /// What proves it.
+    pub token: Arc<dyn TokenSource>,
+    /// Type URLs of which all resources are wanted.
+    pub wildcards: Vec<String>,
+    /// Pauses between tries.
+    pub backoff: Backoff,
 }
 
-impl Default for ClientSettings {
-    fn default() -> Self {
-        Self {
-            min_backoff: Duration::from_millis(100),
-            max_backoff: Duration::from_secs(10),
-            connect_timeout: Duration::from_secs(5),
-            max_message: 256 << 20,
-        }
+impl Settings {
+    /// The wildcards of a node proxy (docs/xds.md, "Stream").
+    pub fn node_wildcards() -> Vec<String> {
+        [
+            type_url::WORKLOAD,
+            type_url::ADDRESS_SET,
+            type_url::CLUSTER,
+            type_url::LISTENER,
+            type_url::DNS_TABLE,
+        ]
+        .map(str::to_owned)
+        .to_vec()
     }
 }
 
-/// A boxed future.
-pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
-
-/// What a stream needs anew each time: a connection (roots may have rotated) and the token (it expires).
-pub trait Connect: Send + Sync {
-    /// Connects to a control plane. The channel should have HTTP/2 keepalive, or a silent peer is not noticed.
-    fn connect(&self) -> BoxFuture<'_, Result<Channel, ConnectError>>;
-    /// The bearer token, if there is one.
-    fn token(&self) -> Result<Option<String>, ConnectError>;
-}
-
-/// No stream, this time.
-#[derive(Debug, thiserror::Error)]
-pub enum ConnectError {
-    /// The connection failed.
-    #[error("cannot connect to the control plane: {0}")]
-    Transport(#[from] tonic::transport::Error),
-    /// The token cannot be read or sent.
-    #[error("the token cannot be used: {0}")]
-    Token(String),
-    /// Nothing in time.
-    #[error("the control plane did not answer in time")]
-    TimedOut,
-    /// The control plane ended or refused the stream.
-    #[error("{code:?}: {message}", code = .0.code(), message = .0.message())]
-    Stream(#[from] tonic::Status),
-    /// The control plane closed the stream properly.
-    #[error("the control plane closed the stream")]
-    Closed,
-}
-
-/// The client.
+/// Keeps one delta ADS stream to a control plane.
 pub struct Client {
-    connect: Box<dyn Connect>,
-    node: Node,
-    settings: ClientSettings,
-    status: Arc<Status>,
+    settings: Settings,
+    status: StatusHandle,
+}
+
+/// How a stream ended.
+struct End {
+    error: String,
+    worked: bool,
 }
 
 impl Client {
-    /// Puts a client together.
-    pub fn new(connect: Box<dyn Connect>, node: Node, settings: ClientSettings) -> Self {
+    /// A client that has not begun.
+    pub fn new(settings: Settings) -> Self {
         Self {
-            connect,
-            node,
             settings,
-            status: Arc::default(),
+            status: StatusHandle::default(),
         }
     }
 
-    /// How the stream is doing.
-    pub fn status(&self) -> Arc<Status> {
-        Arc::clone(&self.status)
+    /// How the stream fares.
+    pub fn status(&self) -> StatusHandle {
+        self.status.clone()
     }
 
-    /// Keeps a stream open until shutdown.
-    pub async fn run(self, mut handler: impl Handler, shutdown: CancellationToken) {
-        let mut backoff = self.settings.min_backoff;
+    /// Connects, subscribes, hands each response to the handler, and comes back whenever the stream is lost. Never
+    /// returns; drop the future to stop.
+    pub async fn run(self, mut handler: impl Handler) -> std::convert::Infallible {
+        let mut failures = 0_u32;
+        let mut next_server = 0_usize;
         loop {
-            let mut worked = false;
-            let error = tokio::select! {
-                () = shutdown.cancelled() => return,
-                error = self.stream(&mut handler, &mut worked) => error,
+            let end = self.stream(next_server, &mut handler).await;
+            if end.worked {
+                failures = 0;
+            } else {
+                failures = failures.saturating_add(1);
+                next_server = next_server.wrapping_add(1);
+            }
+            let pause = self.settings.backoff.pause(failures, rand::random());
+            tracing::warn!(error = %end.error, ?pause, "no xDS stream; the last configuration stays in force");
+            self.status.change(|status| {
+                status.connected = false;
+                status.last_error = Some(end.error);
+                status.last_error_at = Some(SystemTime::now());
+            });
+            tokio::time::sleep(pause).await;
+        }
+    }
+
+    /// One stream from beginning to end.
+    async fn stream(&self, server: usize, handler: &mut impl Handler) -> End {
+        let mut session = Session::new(self.settings.node.clone(), self.settings.wildcards.clone());
+        let opened = self.open(server, &mut session, handler).await;
+        let mut stream = match opened {
+            Ok(stream) => stream,
+            Err(error) => {
+                return End {
+                    error: error.to_string(),
+                    worked: false,
+                };
+            }
+        };
+        self.status.change(|status| {
+            status.connected = true;
+            status.streams += 1;
+        });
+        let begun = Instant::now();
+        let mut answered = false;
+        loop {
+            let error = match stream.responses.message().await {
+                Ok(Some(response)) => match self.answer(response, &mut session, handler, &stream) {
+                    Ok(()) => {
+                        answered = true;
+                        continue;
+                    }
+                    Err(error) => error,
+                },
+                Ok(None) => "the control plane closed the stream".to_owned(),
+                Err(status) => describe(&status),
             };
-            self.status.lost(&error.to_string());
-            tracing::warn!(%error, "xDS stream lost; the last good configuration stays in force");
-            if worked {
-                // gRFC A57: a stream that brought a response is no failure; it may be opened again soon.
-                backoff = self.settings.min_backoff;
-            }
-            let pause = backoff.mul_f64(rand::random_range(0.5..=1.0));
-            backoff = (backoff * 2).min(self.settings.max_backoff);
-            tokio::select! {
-                () = shutdown.cancelled() => return,
-                () = tokio::time::sleep(pause) => {}
-            }
+            let worked = answered && begun.elapsed() >= SHORTEST_GOOD_STREAM;
+            return End { error, worked };
         }
     }
 
-    /// One stream, to its end.
-    async fn stream(&self, handler: &mut dyn Handler, worked: &mut bool) -> ConnectError {
-        match self.follow(handler, worked).await {
-            Ok(()) => ConnectError::Closed,
-            Err(error) => error,
-        }
-    }
-
-    async fn follow(
+    async fn open(
         &self,
-        handler: &mut dyn Handler,
-        worked: &mut bool,
-    ) -> Result<(), ConnectError> {
-        let patience = self.settings.connect_timeout;
-        let channel = timeout(patience, self.connect.connect())
-            .await
-            .map_err(|_| ConnectError::TimedOut)??;
-        let mut session = Session::new(self.node.clone());
-        // Answers are few and small next to what comes; a full channel only makes us read later.
-        let (sender, requests) = mpsc::channel(64);
-        for request in session.subscribe(handler) {
-            send(&sender, request).await?;
+        server: usize,
+        session: &mut Session,
+        handler: &impl Handler,
+    ) -> Result<Stream, ConnectError> {
+        let servers = &self.settings.servers;
+        let count = servers.len().max(1);
+        let server = servers.get(server % count).ok_or(ConnectError::NoServer)?;
+        connection::open(server, &*self.settings.token, session.open(handler)).await
+    }
+
+    fn answer(
+        &self,
+        response: DeltaDiscoveryResponse,
+        session: &mut Session,
+        handler: &mut impl Handler,
+        stream: &Stream,
+    ) -> Result<(), String> {
+        let type_url = response.type_url.clone();
+        for error in &response.resource_errors {
+            tracing::warn!(%type_url, ?error, "the control plane cannot give a resource");
         }
-        let mut request = Request::new(ReceiverStream::new(requests));
-        if let Some(token) = self.connect.token()? {
-            let value = MetadataValue::try_from(format!("Bearer {token}")).map_err(|_| {
-                ConnectError::Token("it has characters that no header may hold".into())
-            })?;
-            request.metadata_mut().insert("authorization", value);
+        let reaction = session.answer(response, handler);
+        let Some(nacks) = reaction.nacks else {
+            tracing::warn!(%type_url, "a response that was not asked for is ignored");
+            self.status.change(|status| status.unasked += 1);
+            return Ok(());
+        };
+        for nack in &nacks {
+            tracing::warn!(%type_url, message = %nack.message, "a resource is refused");
         }
-        let mut client = AggregatedDiscoveryServiceClient::new(channel)
-            .max_decoding_message_size(self.settings.max_message);
-        let mut responses = timeout(patience, client.delta_aggregated_resources(request))
-            .await
-            .map_err(|_| ConnectError::TimedOut)??
-            .into_inner();
-        self.status.connected();
-        tracing::info!("xDS stream opened");
-        while let Some(response) = responses.message().await? {
-            *worked = true;
-            let type_url = response.type_url.clone();
-            let (answer, refusals) = session.answer(response, handler);
-            for refusal in &refusals {
-                tracing::warn!(resource = refusal.name, %type_url, reason = refusal.message, "refused");
+        self.status.change(|status| {
+            status.last_update = Some(SystemTime::now());
+            if nacks.is_empty() {
+                status.acks += 1;
+            } else {
+                status.nacks += 1;
+                status.refused_resources += nacks.len() as u64;
+                status.last_refused = nacks.into_iter().map(|nack| nack.message).collect();
             }
-            self.status.answered(&type_url, &refusals);
-            send(&sender, answer).await?;
-            for request in session.subscribe(handler) {
-                send(&sender, request).await?;
+        });
+        for request in reaction.requests {
+            if stream.requests.send(request).is_err() {
+                return Err("the stream broke while it was written to".to_owned());
             }
         }
         Ok(())
     }
-}
-
-async fn send(
-    sender: &mpsc::Sender<DeltaDiscoveryRequest>,
-    request: DeltaDiscoveryRequest,
-) -> Result<(), ConnectError> {
-    sender.send(request).await.map_err(|_| ConnectError::Closed)
 }

@@ -1,20 +1,27 @@
-//! The node proxy's end of the xDS stream: delta ADS.
+//! The proxy's side of the xDS stream: subscribe, acknowledge, come back.
 //!
-//! Subscribes, hands every response to a [`Handler`], acknowledges what it took and refuses, resource by resource, what it did not. A
-//! stream that ends is opened again with what is still held, and nothing is forgotten meanwhile: a control plane that is gone
-//! changes nothing for traffic. This crate knows no resource type's content; the configuration store is its handler, the agent its caller.
+//! A [`Client`] keeps one delta ADS stream to a control plane and hands every response to a [`Handler`]. What was refused
+//! is told to the control plane resource by resource; the rest of the response counts. When the stream is lost, nothing is
+//! forgotten: the client comes back and says what it has. It knows names and versions of resources, never their meaning,
+//! and it writes nothing to disk.
 //!
-//! ```text
-//! Client::run ─▶ connect ─▶ session (pure): requests to send ◀─ responses, subscriptions ─▶ Handler
-//! ```
+//! Protocol: "xDS REST and gRPC protocol" (Envoy), delta variant; back-off as in gRFC A57.
 
+mod backoff;
 mod client;
+mod connection;
+mod handler;
 mod session;
 mod status;
-
-pub use client::{BoxFuture, Client, ClientSettings, Connect, ConnectError};
-pub use session::{Handler, Refusal, ResourceUpdate, Subscription, TypeUpdate};
-pub use status::{Status, TypeStatus};
+mod token;
 
 #[cfg(test)]
 mod tests;
+
+pub use backoff::Backoff;
+pub use client::{Client, Settings};
+pub use connection::{Server, Tls};
+pub use handler::{Handler, Nack, Update};
+pub use session::Session;
+pub use status::{Status, StatusHandle};
+pub use token::{FileToken, NoToken, TokenSource};

@@ -1,189 +1,180 @@
-//! One stream's state: which requests follow from which events. No I/O.
+//! One stream's state: what was asked for, and what to say to a response. No I/O.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use heddle_proto::{
     envoy::{
         config::core::v3::Node,
-        service::discovery::v3::{DeltaDiscoveryRequest, DeltaDiscoveryResponse},
+        service::discovery::v3::{DeltaDiscoveryRequest, DeltaDiscoveryResponse, Resource},
     },
-    google::{protobuf::Any, rpc::Status},
+    google::rpc::Status,
 };
 
-/// `google.rpc.Code.INVALID_ARGUMENT`.
+use crate::{Handler, Nack, Update};
+
+/// Subscribes to all resources of a type (xDS protocol, "How the client specifies what resources to return").
+const WILDCARD: &str = "*";
+/// google.rpc.Code.INVALID_ARGUMENT.
 const INVALID_ARGUMENT: i32 = 3;
-/// Longest text of a refusal, in bytes: it travels in one message and is shown to people.
-const REFUSAL_LIMIT: usize = 16 * 1024;
+/// Longest text of a NACK, bytes; what does not fit is counted.
+const MAX_NACK_TEXT: usize = 16 * 1024;
 
-/// What is wanted of one type.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Subscription {
-    /// All that the control plane has for us.
-    All,
-    /// These names.
-    Names(BTreeSet<String>),
-}
-
-/// One response's content.
-#[derive(Clone, Debug, PartialEq)]
-pub struct TypeUpdate {
-    /// Of which type.
-    pub type_url: String,
-    /// New or changed.
-    pub resources: Vec<ResourceUpdate>,
-    /// Gone, or not there.
-    pub removed: Vec<String>,
-}
-
-/// One resource.
-#[derive(Clone, Debug, PartialEq)]
-pub struct ResourceUpdate {
-    /// Its name.
-    pub name: String,
-    /// Its version: changes with its content.
-    pub version: String,
-    /// Its content.
-    pub resource: Any,
-}
-
-/// A resource that was not taken; its last good value stays.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Refusal {
-    /// Which resource.
-    pub name: String,
-    /// Why.
-    pub message: String,
-}
-
-/// Holds what the stream brings.
-pub trait Handler: Send {
-    /// Takes what it understands and says what it does not.
-    fn apply(&mut self, update: TypeUpdate) -> Vec<Refusal>;
-    /// What is wanted now, by type, in the order in which it is to be asked for. Asked after each update.
-    fn subscriptions(&self) -> Vec<(&'static str, Subscription)>;
-    /// Versions of what is held of a type, for a control plane that need not send it again.
-    fn versions(&self, type_url: &str) -> HashMap<String, String>;
-}
-
-/// One stream.
-pub(crate) struct Session {
+/// One stream's state. Dies with it, as nonces do.
+#[derive(Debug)]
+pub struct Session {
+    /// Said in the first request only.
     node: Option<Node>,
-    subscribed: BTreeMap<&'static str, Subscription>,
+    wildcards: Vec<String>,
+    /// Names by type that have been subscribed to on this stream.
+    subscribed: BTreeMap<String, BTreeSet<String>>,
+}
+
+/// What a response led to.
+#[derive(Debug, Default)]
+pub struct Reaction {
+    /// To be sent, in order.
+    pub requests: Vec<DeltaDiscoveryRequest>,
+    /// What was refused. `None`: the response was not asked for and is not answered.
+    pub nacks: Option<Vec<Nack>>,
 }
 
 impl Session {
-    pub(crate) fn new(node: Node) -> Self {
+    /// A new stream of a client that wants all resources of the types in `wildcards`.
+    pub fn new(node: Node, wildcards: Vec<String>) -> Self {
         Self {
             node: Some(node),
+            wildcards,
             subscribed: BTreeMap::new(),
         }
     }
 
-    /// Requests that bring the stream's subscriptions to what the handler wants.
-    pub(crate) fn subscribe(&mut self, handler: &dyn Handler) -> Vec<DeltaDiscoveryRequest> {
+    /// The first requests of the stream.
+    pub fn open(&mut self, handler: &impl Handler) -> Vec<DeltaDiscoveryRequest> {
         let mut requests = Vec::new();
-        for (type_url, wanted) in handler.subscriptions() {
-            let known = self.subscribed.get(type_url);
-            if known == Some(&wanted) {
-                continue;
-            }
-            let first = known.is_none();
-            let (subscribe, unsubscribe) = difference(known, &wanted);
-            self.subscribed.insert(type_url, wanted);
-            if subscribe.is_empty() && unsubscribe.is_empty() {
-                // Nothing of this type is wanted yet. An empty first request would mean "everything".
-                self.subscribed.remove(type_url);
-                continue;
-            }
-            let versions = if first {
-                handler.versions(type_url)
-            } else {
-                HashMap::new()
-            };
-            requests.push(DeltaDiscoveryRequest {
-                node: self.node.take(),
-                type_url: type_url.to_owned(),
-                resource_names_subscribe: subscribe,
-                resource_names_unsubscribe: unsubscribe,
-                initial_resource_versions: versions,
-                ..DeltaDiscoveryRequest::default()
-            });
+        for type_url in self.wildcards.clone() {
+            let names = BTreeSet::from([WILDCARD.to_owned()]);
+            requests.extend(self.subscribe(&type_url, names, handler));
+        }
+        requests.extend(self.follow(handler));
+        if let Some(request) = requests.first_mut() {
+            request.node = self.node.take();
         }
         requests
     }
 
-    /// Hands a response over and answers it: an ACK, or a NACK that names each refused resource on a line of its own.
-    pub(crate) fn answer(
-        &mut self,
-        response: DeltaDiscoveryResponse,
-        handler: &mut dyn Handler,
-    ) -> (DeltaDiscoveryRequest, Vec<Refusal>) {
-        let mut acknowledgement = DeltaDiscoveryRequest {
-            type_url: response.type_url.clone(),
-            response_nonce: response.nonce,
+    /// Hands a response to the handler and answers it.
+    pub fn answer(&mut self, response: DeltaDiscoveryResponse, handler: &mut impl Handler) -> Reaction {
+        // No answer to what was never asked for: an ACK would be the first request of its type, hence a subscription to
+        // everything (legacy wildcard).
+        if !self.subscribed.contains_key(&response.type_url) {
+            return Reaction::default();
+        }
+        let type_url = response.type_url.clone();
+        let nonce = response.nonce.clone();
+        let nacks = handler.apply(update(response));
+        let acknowledgement = DeltaDiscoveryRequest {
+            type_url,
+            response_nonce: nonce,
+            error_detail: (!nacks.is_empty()).then(|| error_detail(&nacks)),
             ..DeltaDiscoveryRequest::default()
         };
-        if !self.subscribed.contains_key(response.type_url.as_str()) {
-            let refusal = Refusal {
-                name: String::new(),
-                message: format!("{} was not asked for", response.type_url),
-            };
-            acknowledgement.error_detail = Some(detail(std::slice::from_ref(&refusal)));
-            return (acknowledgement, vec![refusal]);
+        let mut requests = vec![acknowledgement];
+        requests.extend(self.follow(handler));
+        Reaction {
+            requests,
+            nacks: Some(nacks),
         }
-        let mut refusals = Vec::new();
-        let mut resources = Vec::new();
-        for resource in response.resources {
-            // A resource without a body is a heartbeat (TTL) or the answer for a name that has none: nothing changes.
-            if let Some(body) = resource.resource {
-                resources.push(ResourceUpdate {
-                    name: resource.name,
-                    version: resource.version,
-                    resource: body,
-                });
+    }
+
+    /// Brings the subscriptions by name to what the handler wants now.
+    fn follow(&mut self, handler: &impl Handler) -> Vec<DeltaDiscoveryRequest> {
+        let mut wanted = handler.subscriptions();
+        wanted.retain(|type_url, _| !self.wildcards.contains(type_url));
+        for type_url in self.subscribed.keys() {
+            if !self.wildcards.contains(type_url) {
+                wanted.entry(type_url.clone()).or_default();
             }
         }
-        refusals.extend(handler.apply(TypeUpdate {
-            type_url: response.type_url,
-            resources,
-            removed: response.removed_resources,
-        }));
-        if !refusals.is_empty() {
-            acknowledgement.error_detail = Some(detail(&refusals));
+        let subscribe = |(type_url, names): (String, _)| self.subscribe(&type_url, names, handler);
+        wanted.into_iter().filter_map(subscribe).collect()
+    }
+
+    /// The request that changes one type's names; `None`: no change.
+    fn subscribe(
+        &mut self,
+        type_url: &str,
+        names: BTreeSet<String>,
+        handler: &impl Handler,
+    ) -> Option<DeltaDiscoveryRequest> {
+        let known = self.subscribed.get(type_url);
+        let is_first = known.is_none();
+        let before = known.cloned().unwrap_or_default();
+        if before == names {
+            return None;
         }
-        (acknowledgement, refusals)
+        let versions = match is_first {
+            true => versions(type_url, &names, handler),
+            false => HashMap::new(),
+        };
+        let request = DeltaDiscoveryRequest {
+            type_url: type_url.to_owned(),
+            resource_names_subscribe: names.difference(&before).cloned().collect(),
+            resource_names_unsubscribe: before.difference(&names).cloned().collect(),
+            initial_resource_versions: versions,
+            ..DeltaDiscoveryRequest::default()
+        };
+        self.subscribed.insert(type_url.to_owned(), names);
+        Some(request)
     }
 }
 
-fn detail(refusals: &[Refusal]) -> Status {
-    let lines: Vec<_> = refusals
-        .iter()
-        .map(|refusal| format!("{}: {}", refusal.name, refusal.message.replace('\n', " ")))
-        .collect();
-    let mut message = lines.join("\n");
-    if message.len() > REFUSAL_LIMIT {
-        let end = (0..=REFUSAL_LIMIT)
-            .rev()
-            .find(|index| message.is_char_boundary(*index));
-        message.truncate(end.unwrap_or(0));
+/// What the client has of the names that it asks for.
+fn versions(
+    type_url: &str,
+    names: &BTreeSet<String>,
+    handler: &impl Handler,
+) -> HashMap<String, String> {
+    let mut versions = handler.versions(type_url);
+    if !names.contains(WILDCARD) {
+        versions.retain(|name, _| names.contains(name));
+    }
+    versions
+}
+
+fn update(response: DeltaDiscoveryResponse) -> Update {
+    let further = response.removed_resource_names.into_iter().map(|removed| removed.name);
+    Update {
+        type_url: response.type_url,
+        resources: response.resources.into_iter().filter_map(resource).collect(),
+        removed: response.removed_resources.into_iter().chain(further).collect(),
+    }
+}
+
+/// `None`: a heartbeat, which only says that the resource still holds (xDS protocol, "TTL").
+fn resource(resource: Resource) -> Option<(String, String, heddle_proto::google::protobuf::Any)> {
+    let name = match resource.resource_name {
+        Some(long) if resource.name.is_empty() => long.name,
+        _ => resource.name,
+    };
+    Some((name, resource.version, resource.resource?))
+}
+
+/// Names every resource that was refused, as long as there is room.
+fn error_detail(nacks: &[Nack]) -> Status {
+    let mut message = String::new();
+    for (index, nack) in nacks.iter().enumerate() {
+        if message.len() + nack.message.len() > MAX_NACK_TEXT && index > 0 {
+            message.push_str(&format!("; and {} more", nacks.len() - index));
+            break;
+        }
+        if index > 0 {
+            message.push_str("; ");
+        }
+        message.extend(nack.message.chars().take(MAX_NACK_TEXT));
     }
     Status {
         code: INVALID_ARGUMENT,
         message,
-        details: Vec::new(),
+        ..Status::default()
     }
-}
-
-/// Names to add and names to drop.
-fn difference(known: Option<&Subscription>, wanted: &Subscription) -> (Vec<String>, Vec<String>) {
-    let names = |subscription: Option<&Subscription>| match subscription {
-        None => BTreeSet::new(),
-        Some(Subscription::All) => BTreeSet::from(["*".to_owned()]),
-        Some(Subscription::Names(names)) => names.clone(),
-    };
-    let (known, wanted) = (names(known), names(Some(wanted)));
-    (
-        wanted.difference(&known).cloned().collect(),
-        known.difference(&wanted).cloned().collect(),
-    )
 }

@@ -1,87 +1,51 @@
-//! How the stream is doing, for metrics and the admin interface.
+//! How the stream fares, for health checks, metrics and people.
 
-use std::{collections::BTreeMap, sync::Mutex, time::Instant};
+use std::{
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::SystemTime,
+};
 
-use crate::Refusal;
-
-/// Shared by the client, which writes it, and whoever wants to know.
-#[derive(Debug, Default)]
-pub struct Status(Mutex<Inner>);
-
-#[derive(Debug, Default)]
-struct Inner {
-    connected_since: Option<Instant>,
-    last_error: Option<String>,
-    connections: u64,
-    types: BTreeMap<String, TypeStatus>,
+/// How the stream fares.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Status {
+    /// A stream stands.
+    pub connected: bool,
+    /// Why the last stream ended or did not come about.
+    pub last_error: Option<String>,
+    /// When a stream was lost or a try failed last.
+    pub last_error_at: Option<SystemTime>,
+    /// When a response was taken in last.
+    pub last_update: Option<SystemTime>,
+    /// Streams that came about.
+    pub streams: u64,
+    /// Responses that were accepted whole.
+    pub acks: u64,
+    /// Responses with something to refuse.
+    pub nacks: u64,
+    /// Resources refused in all.
+    pub refused_resources: u64,
+    /// What was refused last, one line each.
+    pub last_refused: Vec<String>,
+    /// Responses of types that were never asked for.
+    pub unasked: u64,
 }
 
-/// What became of one type's responses.
+/// Reads and changes the status; all clones share it.
 #[derive(Clone, Debug, Default)]
-pub struct TypeStatus {
-    /// Responses that were taken whole.
-    pub acknowledged: u64,
-    /// Responses of which something was refused.
-    pub refused: u64,
-    /// What was refused last, one line for each resource; empty since a response was taken whole.
-    pub last_refusal: String,
-    /// When something came last.
-    pub updated: Option<Instant>,
-}
+pub struct StatusHandle(Arc<Mutex<Status>>);
 
-impl Status {
-    /// Since when the stream stands; `None`: it does not.
-    pub fn connected_since(&self) -> Option<Instant> {
-        self.lock().connected_since
+impl StatusHandle {
+    /// The status now.
+    pub fn get(&self) -> Status {
+        self.lock().clone()
     }
 
-    /// Why the last stream ended or could not be opened.
-    pub fn last_error(&self) -> Option<String> {
-        self.lock().last_error.clone()
+    pub(crate) fn change(&self, change: impl FnOnce(&mut Status)) {
+        change(&mut self.lock());
     }
 
-    /// Streams opened so far.
-    pub fn connections(&self) -> u64 {
-        self.lock().connections
-    }
-
-    /// By type URL.
-    pub fn types(&self) -> BTreeMap<String, TypeStatus> {
-        self.lock().types.clone()
-    }
-
-    pub(crate) fn connected(&self) {
-        let mut inner = self.lock();
-        inner.connected_since = Some(Instant::now());
-        inner.connections += 1;
-    }
-
-    pub(crate) fn lost(&self, error: &str) {
-        let mut inner = self.lock();
-        inner.connected_since = None;
-        inner.last_error = Some(error.to_owned());
-    }
-
-    pub(crate) fn answered(&self, type_url: &str, refusals: &[Refusal]) {
-        let mut inner = self.lock();
-        let status = inner.types.entry(type_url.to_owned()).or_default();
-        status.updated = Some(Instant::now());
-        if refusals.is_empty() {
-            status.acknowledged += 1;
-        } else {
-            status.refused += 1;
-        }
-        let lines = refusals.iter();
-        let lines: Vec<_> = lines
-            .map(|r| format!("{}: {}", r.name, r.message))
-            .collect();
-        status.last_refusal = lines.join("\n");
-    }
-
-    fn lock(&self) -> std::sync::MutexGuard<'_, Inner> {
-        // Plain assignments under the lock: a panic elsewhere leaves nothing half done.
-        self.0
-            .lock()
-            .unwrap_or_else(std::sync::PoisonError::into_inner)
+    fn lock(&self) -> MutexGuard<'_, Status> {
+        // A panic while it was held leaves plain counters: still fit to be read.
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

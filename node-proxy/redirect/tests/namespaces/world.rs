@@ -191,8 +191,9 @@ pub(crate) fn udp(netns: &Netns, address: SocketAddr) -> UdpSocket {
     socket
 }
 
-/// Accepts, however the listener was made.
+/// Accepts, but does not wait for ever.
 pub(crate) fn accept(listener: &TcpListener) -> (TcpStream, SocketAddr) {
+    listener.set_nonblocking(true).unwrap();
     let (stream, peer) = eventually(|| match listener.accept() {
         Err(error) if error.kind() == io::ErrorKind::WouldBlock => None,
         accepted => Some(accepted.unwrap()),

@@ -2,8 +2,13 @@
 //!
 //! Rules are trees of conditions as in envoy.config.rbac.v3. One function decides, whoever feeds it: a captured
 //! connection, a tunnelled one, an HTTP request, or the compiler of packet rules for what the proxy does not carry.
+//!
+//! What cannot be known never widens access: see [`Rbac::decide`], and for paths the module `path`.
 
+mod decide;
+mod path;
 mod sets;
+mod truth;
 
 use std::{net::IpAddr, sync::Arc};
 
@@ -82,15 +87,16 @@ pub enum Permission {
     Not(Box<Permission>),
     /// The destination's address.
     DestinationBlock(IpNet),
-    /// The destination's address is in the set.
+    /// The destination's address is in the set. Never holds while the set is missing, negated or not.
     DestinationSet(Arc<str>),
     /// The destination's port, first to last.
     DestinationPorts(u16, u16),
     /// The transport protocol.
     Protocol(Protocol),
-    /// A request header. Never holds for what is not HTTP.
+    /// A request header. Never holds for what is not HTTP, negated or not.
     Header(HeaderMatcher),
-    /// The request's path without the query. Never holds for what is not HTTP.
+    /// The request's path without the query, in every reading that a server could give it. Never holds for what is not
+    /// HTTP, negated or not.
     Path(PathMatcher),
 }
 
@@ -107,7 +113,7 @@ pub enum Principal {
     Not(Box<Principal>),
     /// The source's address.
     SourceBlock(IpNet),
-    /// The source's address is in the set.
+    /// The source's address is in the set. Never holds while the set is missing, negated or not.
     SourceSet(Arc<str>),
     /// Proven by mutual TLS; `None`: any identity.
     Authenticated(Option<StringMatcher>),

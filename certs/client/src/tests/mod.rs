@@ -1,0 +1,5 @@
+mod authority;
+mod grpc;
+mod handshake;
+mod renewal;
+mod schedule;

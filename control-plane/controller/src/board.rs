@@ -1,0 +1,130 @@
+//! What the control plane knows at this moment, for whoever asks: statuses, problems, refusals, and who runs where.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::{Arc, Mutex, PoisonError},
+};
+
+use arc_swap::ArcSwapOption;
+use heddle_identity::SpiffeId;
+use heddle_issuer::Placement;
+use heddle_model::Mesh;
+use heddle_resolve::Statuses;
+use heddle_xds_server::{server::Notice, session::Event};
+use tokio::sync::watch;
+
+/// The result of the last round of the pipeline.
+#[derive(Debug)]
+pub(crate) struct Round {
+    /// Conditions of routes, Gateways and classes.
+    pub(crate) statuses: Statuses,
+    /// All that is wrong, one line each, sorted.
+    pub(crate) problems: BTreeSet<String>,
+    /// Which identities run on which node.
+    identities: BTreeMap<Arc<str>, BTreeSet<SpiffeId>>,
+}
+
+impl Round {
+    pub(crate) fn new(mesh: &Mesh, statuses: Statuses, problems: BTreeSet<String>) -> Self {
+        let mut identities = BTreeMap::<Arc<str>, BTreeSet<SpiffeId>>::new();
+        for workload in mesh.workloads.values() {
+            if let Some(node) = &workload.node {
+                let on_node = identities.entry(Arc::clone(&node.0)).or_default();
+                on_node.insert(workload.spiffe_id(&mesh.trust_domain));
+            }
+        }
+        Self {
+            statuses,
+            problems,
+            identities,
+        }
+    }
+}
+
+/// Shared by the pipeline, which writes it, and the servers.
+#[derive(Clone)]
+pub(crate) struct Board(Arc<Inner>);
+
+struct Inner {
+    round: ArcSwapOption<Round>,
+    ready: watch::Sender<bool>,
+    refused: Mutex<BTreeSet<String>>,
+}
+
+impl Board {
+    pub(crate) fn new() -> Self {
+        Self(Arc::new(Inner {
+            round: ArcSwapOption::empty(),
+            ready: watch::Sender::new(false),
+            refused: Mutex::default(),
+        }))
+    }
+
+    pub(crate) fn publish(&self, round: Round) {
+        self.0.round.store(Some(Arc::new(round)));
+        self.0.ready.send_replace(true);
+    }
+
+    /// The last round, if there was one.
+    pub(crate) fn round(&self) -> Option<Arc<Round>> {
+        self.0.round.load_full()
+    }
+
+    /// Returns after the first round.
+    pub(crate) async fn ready(&self) {
+        // The sender lives as long as this value.
+        let _ = self.0.ready.subscribe().wait_for(|ready| *ready).await;
+    }
+
+    /// Notes what a client refuses, or no longer refuses.
+    pub(crate) fn note(&self, notice: &Notice) {
+        let refusal = notice.refusal();
+        let line = format!(
+            "{} refuses {} (from {}): {}",
+            notice.node,
+            refusal.resource,
+            refusal.origin.join(", "),
+            refusal.message
+        );
+        let mut refused = self
+            .0
+            .refused
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        match notice.event {
+            Event::Refused(_) => {
+                tracing::warn!("{line}");
+                refused.insert(line);
+            }
+            Event::Cleared(_) => {
+                refused.remove(&line);
+            }
+        }
+    }
+
+    /// What clients refuse at present, one line each.
+    pub(crate) fn refused(&self) -> BTreeSet<String> {
+        self.0
+            .refused
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
+    }
+}
+
+impl Placement for Board {
+    /// The identities of the node's pods, and on every node the node proxy's own (it serves Gateways with it).
+    fn may(&self, node: &str, identity: &SpiffeId) -> bool {
+        let own = (
+            identity.namespace.as_str(),
+            identity.service_account.as_str(),
+        );
+        own == ("heddle-system", "heddle-node-proxy")
+            || self.round().is_some_and(|round| {
+                round
+                    .identities
+                    .get(node)
+                    .is_some_and(|on_node| on_node.contains(identity))
+            })
+    }
+}

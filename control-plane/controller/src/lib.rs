@@ -1,1 +1,0 @@
-//! heddle-control-plane: to be written.

@@ -1,0 +1,63 @@
+//! What the control plane counts.
+
+use prometheus_client::{
+    encoding::text::encode,
+    metrics::{counter::Counter, gauge::Gauge, histogram::Histogram},
+    registry::Registry,
+};
+
+/// The control plane's metrics.
+pub(crate) struct Metrics {
+    registry: Registry,
+    /// Rounds of the pipeline.
+    pub(crate) rounds: Counter,
+    /// Resources that were encoded anew.
+    pub(crate) encoded: Counter,
+    /// From an update taken to its snapshot published, in seconds.
+    pub(crate) seconds: Histogram,
+    /// Problems at present.
+    pub(crate) problems: Gauge,
+    /// Open streams.
+    pub(crate) streams: Gauge,
+}
+
+impl Metrics {
+    pub(crate) fn new() -> Self {
+        let buckets = [
+            0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5,
+        ];
+        let (rounds, encoded) = (Counter::default(), Counter::default());
+        let (problems, streams) = (Gauge::default(), Gauge::default());
+        let seconds = Histogram::new(buckets);
+        let mut registry = Registry::with_prefix("heddle_control_plane");
+        registry.register("rounds", "Rounds of resolve and translate", rounds.clone());
+        registry.register(
+            "resources_encoded",
+            "xDS resources encoded anew",
+            encoded.clone(),
+        );
+        registry.register("round_seconds", "Duration of a round", seconds.clone());
+        registry.register(
+            "problems",
+            "Problems in the objects at present",
+            problems.clone(),
+        );
+        registry.register("xds_streams", "Open xDS streams", streams.clone());
+        Self {
+            registry,
+            rounds,
+            encoded,
+            seconds,
+            problems,
+            streams,
+        }
+    }
+
+    /// In the OpenMetrics text format.
+    pub(crate) fn text(&self) -> String {
+        let mut text = String::new();
+        // Writing to a String cannot fail.
+        let _ = encode(&mut text, &self.registry);
+        text
+    }
+}

@@ -1,0 +1,128 @@
+//! From a change of an object to the snapshot that proxies get.
+
+use std::{collections::BTreeSet, sync::Arc, time::Duration};
+
+use heddle_issuer::Issuer;
+use heddle_resolve::Resolver;
+use heddle_snapshot::Snapshot;
+use heddle_sources::{Severity, Update, Updates};
+use heddle_translate::Translator;
+use tokio::{
+    sync::watch,
+    time::{Instant, MissedTickBehavior, interval},
+};
+
+use crate::{
+    arguments::Arguments,
+    board::{Board, Round},
+    metrics::Metrics,
+    problems::Problems,
+};
+
+/// How often the certificate authority looks whether a root is due.
+const ROTATION_CHECK: Duration = Duration::from_secs(300);
+
+/// Opens the source that the arguments name.
+pub(crate) async fn source(arguments: &Arguments) -> anyhow::Result<Updates> {
+    use heddle_sources::{files, kubernetes};
+    match &arguments.manifests {
+        Some(folder) => Ok(files::watch(files::Settings::new(folder))?),
+        None => Ok(kubernetes::watch(kubernetes::connect().await?)),
+    }
+}
+
+/// One after the other, and always the newest: what comes while a round is on its way is put together by the source.
+pub(crate) struct Pipeline {
+    resolver: Resolver,
+    translator: Translator,
+    issuer: Arc<Issuer>,
+    bundle: watch::Receiver<Arc<str>>,
+    snapshots: watch::Sender<Arc<Snapshot>>,
+    board: Board,
+    metrics: Arc<Metrics>,
+    problems: Problems,
+    unreadable: BTreeSet<String>,
+}
+
+impl Pipeline {
+    pub(crate) fn new(
+        arguments: &Arguments,
+        issuer: Arc<Issuer>,
+        board: Board,
+        metrics: Arc<Metrics>,
+    ) -> Self {
+        let settings = heddle_resolve::Settings {
+            trust_domain: arguments.trust_domain.clone(),
+            cluster_domain: arguments.cluster_domain.as_str().into(),
+            mtls: arguments.mtls.into(),
+        };
+        Self {
+            resolver: Resolver::new(settings),
+            translator: Translator::new(),
+            bundle: issuer.trust_bundle(),
+            issuer,
+            snapshots: watch::Sender::new(Arc::default()),
+            board,
+            metrics,
+            problems: Problems::default(),
+            unreadable: BTreeSet::new(),
+        }
+    }
+
+    /// The newest snapshot; empty before the first round.
+    pub(crate) fn snapshots(&self) -> watch::Receiver<Arc<Snapshot>> {
+        self.snapshots.subscribe()
+    }
+
+    /// Runs until the source ends.
+    pub(crate) async fn run(mut self, mut source: Updates) {
+        let mut rotation = interval(ROTATION_CHECK);
+        rotation.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut read = false;
+        loop {
+            tokio::select! {
+                update = source.next() => match update {
+                    Some(update) => {
+                        read = true;
+                        self.round(Some(update));
+                    }
+                    None => return,
+                },
+                Ok(()) = self.bundle.changed() => if read {
+                    self.round(None);
+                },
+                _ = rotation.tick() => if let Err(error) = self.issuer.rotate(false) {
+                    tracing::error!(%error, "the roots were not rotated; the present ones stay in force");
+                },
+            }
+        }
+    }
+
+    fn round(&mut self, update: Option<Update>) {
+        let begin = Instant::now();
+        if let Some(update) = update {
+            let errors = update.problems.iter();
+            let errors = errors.filter(|problem| problem.severity != Severity::Info);
+            self.unreadable = errors.map(ToString::to_string).collect();
+            self.resolver.update(&update.cluster, &update.changes);
+        }
+        let resolved = self.resolver.resolved();
+        let bundle = self.bundle.borrow_and_update().clone();
+        let translated = self.translator.update(&resolved.mesh, &bundle);
+        let mut problems = self.unreadable.clone();
+        problems.extend(resolved.problems.iter().map(ToString::to_string));
+        self.problems.tell(&problems);
+        self.metrics
+            .problems
+            .set(i64::try_from(problems.len()).unwrap_or(i64::MAX));
+        let round = Round::new(&resolved.mesh, resolved.statuses.clone(), problems);
+        self.snapshots.send_replace(translated.snapshot);
+        self.board.publish(round);
+        self.metrics.rounds.inc();
+        self.metrics
+            .encoded
+            .inc_by(translated.counts.encoded as u64);
+        self.metrics.seconds.observe(begin.elapsed().as_secs_f64());
+        tracing::debug!(counts = ?translated.counts, took = ?begin.elapsed(), "snapshot");
+    }
+}

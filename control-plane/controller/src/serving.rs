@@ -1,0 +1,114 @@
+//! TLS on the port that proxies connect to, with a certificate of the mesh's own authority that is renewed in time.
+
+use std::{io, sync::Arc, time::Duration};
+
+use anyhow::Context;
+use arc_swap::ArcSwap;
+use heddle_identity::SpiffeId;
+use heddle_issuer::{Issuer, ServingCertificate};
+use rustls::{
+    ServerConfig,
+    pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject},
+};
+use tokio::{
+    net::{TcpListener, TcpStream},
+    sync::{Semaphore, mpsc},
+    time::{interval, timeout},
+};
+use tokio_rustls::{TlsAcceptor, server::TlsStream};
+use tokio_stream::wrappers::ReceiverStream;
+use tokio_util::sync::CancellationToken;
+
+use crate::arguments::Arguments;
+
+/// A handshake that takes longer is given up.
+const HANDSHAKE: Duration = Duration::from_secs(10);
+/// Handshakes at a time.
+const HANDSHAKES: usize = 256;
+/// How often a new serving certificate is made: well within its day.
+const RENEWAL: Duration = Duration::from_secs(6 * 3600);
+
+/// Accepted connections, after their handshake.
+pub(crate) type Incoming = ReceiverStream<io::Result<TlsStream<TcpStream>>>;
+
+/// Binds the port and accepts until shutdown.
+pub(crate) async fn listen(
+    arguments: &Arguments,
+    issuer: Arc<Issuer>,
+    shutdown: CancellationToken,
+) -> anyhow::Result<Incoming> {
+    let identity: SpiffeId = format!(
+        "spiffe://{}/ns/heddle-system/sa/heddle-control-plane",
+        arguments.trust_domain
+    )
+    .parse()?;
+    let hosts = arguments.server_name.clone();
+    let make = move || config(&issuer.serving_certificate(&identity, &hosts)?);
+    let current = Arc::new(ArcSwap::new(make()?));
+    let listener = TcpListener::bind(arguments.listen).await;
+    let listener = listener.with_context(|| format!("cannot listen on {}", arguments.listen))?;
+    let (sender, receiver) = mpsc::channel(64);
+    let renewed = Arc::clone(&current);
+    let stop = shutdown.clone();
+    tokio::spawn(async move {
+        let mut ticks = interval(RENEWAL);
+        ticks.tick().await;
+        loop {
+            tokio::select! {
+                () = stop.cancelled() => return,
+                _ = ticks.tick() => {}
+            }
+            match make() {
+                Ok(config) => renewed.store(config),
+                Err(error) => tracing::error!("the serving certificate was not renewed: {error:#}"),
+            }
+        }
+    });
+    tokio::spawn(accept(listener, current, sender, shutdown));
+    Ok(ReceiverStream::new(receiver))
+}
+
+fn config(certificate: &ServingCertificate) -> anyhow::Result<Arc<ServerConfig>> {
+    let chain = CertificateDer::pem_slice_iter(certificate.chain_pem.as_bytes());
+    let chain = chain.collect::<Result<Vec<_>, _>>()?;
+    let key = PrivateKeyDer::from_pem_slice(certificate.key_pem.as_bytes())?;
+    let mut config = ServerConfig::builder_with_protocol_versions(&[&rustls::version::TLS13])
+        .with_no_client_auth()
+        .with_single_cert(chain, key)?;
+    config.alpn_protocols = vec![b"h2".to_vec()];
+    Ok(Arc::new(config))
+}
+
+async fn accept(
+    listener: TcpListener,
+    config: Arc<ArcSwap<ServerConfig>>,
+    sender: mpsc::Sender<io::Result<TlsStream<TcpStream>>>,
+    shutdown: CancellationToken,
+) {
+    let places = Arc::new(Semaphore::new(HANDSHAKES));
+    loop {
+        let accepted = tokio::select! {
+            () = shutdown.cancelled() => return,
+            accepted = listener.accept() => accepted,
+        };
+        let Ok((stream, peer)) = accepted else {
+            // Out of descriptors: wait for some to come back.
+            tokio::time::sleep(Duration::from_millis(50)).await;
+            continue;
+        };
+        let Ok(place) = Arc::clone(&places).acquire_owned().await else {
+            return;
+        };
+        let (acceptor, sender) = (TlsAcceptor::from(config.load_full()), sender.clone());
+        tokio::spawn(async move {
+            let _ = stream.set_nodelay(true);
+            match timeout(HANDSHAKE, acceptor.accept(stream)).await {
+                // The server is gone if nobody receives: then the connection may go as well.
+                Ok(Ok(stream)) => drop(sender.send(Ok(stream)).await),
+                Ok(Err(error)) => tracing::debug!(%peer, %error, "TLS handshake failed"),
+                Err(_) => tracing::debug!(%peer, "TLS handshake took too long"),
+            }
+            drop(place);
+        });
+    }
+}

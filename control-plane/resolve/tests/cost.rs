@@ -1,0 +1,211 @@
+//! A change costs what it touches: counted in entries that are new in memory.
+
+mod support;
+
+use std::{collections::BTreeMap, fmt::Display, sync::Arc};
+
+use heddle_model::Mesh;
+use heddle_resolve::Resolver;
+use heddle_resources::{ChangeSet, Cluster};
+use support::{objects, settings};
+
+/// Twenty Services with three pods each, slices for half of them, a policy that speaks of the pods of one of them, a route.
+fn world() -> Cluster {
+    let mut yaml = String::from(
+        r"
+apiVersion: v1
+kind: Namespace
+metadata: {name: shop, labels: {heddle.dev/mesh: enabled}}
+---
+apiVersion: networking.k8s.io/v1
+kind: NetworkPolicy
+metadata: {namespace: shop, name: p}
+spec: {podSelector: {}, ingress: [{from: [{podSelector: {matchLabels: {app: s1}}}]}, {from: [{podSelector: {matchLabels: {app: s2}}}]}]}
+---
+apiVersion: gateway.networking.k8s.io/v1
+kind: HTTPRoute
+metadata: {namespace: shop, name: r}
+spec: {parentRefs: [{group: '', kind: Service, name: s1}], rules: [{backendRefs: [{name: s2, port: 80}]}]}
+",
+    );
+    for service in 0..20 {
+        yaml.push_str(&format!(
+            "---\napiVersion: v1\nkind: Service\nmetadata: {{namespace: shop, name: s{service}}}\nspec: {{clusterIP: 10.96.0.{service}, selector: {{app: s{service}}}, ports: [{{port: 80}}]}}\n"
+        ));
+        for pod in 0..3 {
+            yaml.push_str(&pod_yaml(service, pod, true));
+        }
+        if service % 2 == 0 {
+            yaml.push_str(&slice_yaml(service, 3));
+        }
+    }
+    support::cluster(objects(&yaml).expect("good YAML"))
+}
+
+fn pod_yaml(service: usize, pod: usize, ready: bool) -> String {
+    let ready = if ready { "True" } else { "False" };
+    format!(
+        "---\napiVersion: v1\nkind: Pod\nmetadata: {{namespace: shop, name: s{service}-{pod}, labels: {{app: s{service}}}}}\nspec: {{containers: []}}\nstatus: {{podIP: 10.244.{service}.{pod}, conditions: [{{type: Ready, status: \"{ready}\"}}]}}\n"
+    )
+}
+
+fn slice_yaml(service: usize, endpoints: usize) -> String {
+    let list: Vec<String> = (0..endpoints)
+        .map(|pod| format!("{{addresses: [10.244.{service}.{pod}]}}"))
+        .collect();
+    format!(
+        "---\napiVersion: discovery.k8s.io/v1\nkind: EndpointSlice\nmetadata: {{namespace: shop, name: s{service}-x, labels: {{kubernetes.io/service-name: s{service}}}}}\naddressType: IPv4\nports: [{{port: 80}}]\nendpoints: [{}]\n",
+        list.join(", ")
+    )
+}
+
+/// Names of entries that are new in memory, or gone.
+fn touched(old: &Mesh, new: &Mesh) -> Vec<String> {
+    fn compare<K: Ord + Display, V>(
+        what: &str,
+        old: &BTreeMap<K, Arc<V>>,
+        new: &BTreeMap<K, Arc<V>>,
+        to: &mut Vec<String>,
+    ) {
+        let same = |key: &K| matches!((old.get(key), new.get(key)), (Some(a), Some(b)) if Arc::ptr_eq(a, b));
+        to.extend(
+            new.keys()
+                .filter(|key| !same(key))
+                .map(|key| format!("{what} {key}")),
+        );
+        to.extend(
+            old.keys()
+                .filter(|key| !new.contains_key(key))
+                .map(|key| format!("-{what} {key}")),
+        );
+    }
+    let mut names = Vec::new();
+    compare("service", &old.services, &new.services, &mut names);
+    compare("endpoints", &old.endpoints, &new.endpoints, &mut names);
+    compare("route", &old.routes, &new.routes, &mut names);
+    compare("workload", &old.workloads, &new.workloads, &mut names);
+    compare("policy", &old.policies, &new.policies, &mut names);
+    compare("set", &old.address_sets, &new.address_sets, &mut names);
+    names
+}
+
+/// What a change of some objects touches.
+fn cost(yaml: &str) -> Vec<String> {
+    let mut cluster = world();
+    let mut resolver = Resolver::new(settings());
+    let all: ChangeSet = objects_of(&cluster);
+    let before = resolver.update(&Arc::new(cluster.clone()), &all).clone();
+    let mut changes = ChangeSet::new();
+    for object in objects(yaml).expect("good YAML") {
+        changes.insert(object.id());
+        cluster.insert(object);
+    }
+    let after = resolver.update(&Arc::new(cluster), &changes);
+    touched(&before.mesh, &after.mesh)
+}
+
+fn objects_of(cluster: &Cluster) -> ChangeSet {
+    use heddle_resources::{Kind, ObjectId};
+    let namespaced = |kind: Kind, key: &(Arc<str>, Arc<str>)| ObjectId {
+        kind,
+        namespace: key.0.clone(),
+        name: key.1.clone(),
+    };
+    let mut all = ChangeSet::new();
+    all.extend(cluster.pods.keys().map(|key| namespaced(Kind::Pod, key)));
+    all.extend(
+        cluster
+            .services
+            .keys()
+            .map(|key| namespaced(Kind::Service, key)),
+    );
+    all.extend(
+        cluster
+            .endpoint_slices
+            .keys()
+            .map(|key| namespaced(Kind::EndpointSlice, key)),
+    );
+    all.extend(
+        cluster
+            .http_routes
+            .keys()
+            .map(|key| namespaced(Kind::HTTPRoute, key)),
+    );
+    all.extend(
+        cluster
+            .network_policies
+            .keys()
+            .map(|key| namespaced(Kind::NetworkPolicy, key)),
+    );
+    all.extend(cluster.namespaces.keys().map(|name| ObjectId {
+        kind: Kind::Namespace,
+        namespace: "".into(),
+        name: name.clone(),
+    }));
+    all
+}
+
+#[test]
+fn an_endpoint_that_goes_touches_its_service_port_alone() {
+    assert_eq!(cost(&slice_yaml(4, 2)), ["endpoints shop/s4:80"]);
+}
+
+#[test]
+fn a_pod_that_becomes_unready_touches_its_service_port_alone() {
+    assert_eq!(cost(&pod_yaml(1, 0, false)), ["endpoints shop/s1:80"]);
+}
+
+#[test]
+fn a_pod_behind_slices_that_becomes_unready_touches_nothing() {
+    assert_eq!(cost(&pod_yaml(2, 0, false)), [""; 0]);
+}
+
+#[test]
+fn a_new_pod_touches_itself_its_service_port_and_the_sets_that_it_enters() {
+    let touched = cost(&pod_yaml(1, 7, true));
+    assert_eq!(
+        touched,
+        [
+            "endpoints shop/s1:80",
+            "workload shop/s1-7",
+            "policy shop/s1-7",
+            "set shop/{app=s1}"
+        ]
+    );
+}
+
+#[test]
+fn a_node_that_says_nothing_new_touches_nothing() {
+    assert_eq!(
+        cost("apiVersion: v1\nkind: Secret\nmetadata: {namespace: shop, name: x}\n"),
+        [""; 0]
+    );
+    assert_eq!(
+        cost(
+            "apiVersion: v1\nkind: Namespace\nmetadata: {name: shop, labels: {heddle.dev/mesh: enabled, more: labels}}\n"
+        ),
+        [""; 0]
+    );
+}
+
+#[test]
+fn a_service_that_changes_its_name_for_a_port_touches_its_own_entries() {
+    let yaml = "apiVersion: v1\nkind: Service\nmetadata: {namespace: shop, name: s3}\nspec: {clusterIP: 10.96.0.3, selector: {app: s3}, ports: [{name: http, port: 80}]}\n";
+    assert_eq!(cost(yaml), ["service shop/s3"]);
+}
+
+#[test]
+fn a_route_with_ten_thousand_rules_is_put_in_order() {
+    let rules: Vec<String> = (0..10_000)
+        .map(|n| {
+            format!(
+                "{{matches: [{{path: {{value: /{n}}}}}], backendRefs: [{{name: s2, port: 80}}]}}"
+            )
+        })
+        .collect();
+    let yaml = format!(
+        "apiVersion: gateway.networking.k8s.io/v1\nkind: HTTPRoute\nmetadata: {{namespace: shop, name: large}}\nspec: {{parentRefs: [{{group: '', kind: Service, name: s3}}], rules: [{}]}}\n",
+        rules.join(", ")
+    );
+    assert_eq!(cost(&yaml), ["route shop/s3:80"]);
+}

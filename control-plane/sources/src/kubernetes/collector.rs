@@ -1,0 +1,160 @@
+//! Puts the watches of all kinds together. Pure.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
+
+use heddle_resources::{ChangeSet, Cluster, Kind, Object, ObjectId};
+
+use super::follow::Report;
+use crate::{Problem, Severity, Update};
+
+/// What stands in [`Problem::file`].
+const ORIGIN: &str = "kubernetes";
+
+/// What is known of the cluster.
+#[derive(Debug, Default)]
+pub(super) struct Collector {
+    cluster: Arc<Cluster>,
+    /// Kinds that have not been listed once.
+    awaited: BTreeSet<Kind>,
+    /// Objects that are in effect, by kind: what a list must name for them to stay.
+    held: BTreeMap<Kind, BTreeSet<ObjectId>>,
+    /// Kinds that are being listed, with what has been named so far.
+    listed: BTreeMap<Kind, BTreeSet<ObjectId>>,
+    failed: BTreeMap<Kind, Problem>,
+    unreadable: BTreeMap<ObjectId, Problem>,
+    changes: ChangeSet,
+    /// Something is to be told.
+    news: bool,
+}
+
+impl Collector {
+    /// Knows nothing yet, and waits for these kinds.
+    pub(super) fn new(awaited: BTreeSet<Kind>) -> Self {
+        Self {
+            awaited,
+            news: true,
+            ..Self::default()
+        }
+    }
+
+    /// Takes in what a watch tells.
+    pub(super) fn take(&mut self, report: Report) {
+        match report {
+            Report::Listing(kind) => {
+                self.listed.insert(kind, BTreeSet::new());
+            }
+            Report::Listed(kind) => self.complete(kind),
+            Report::Object { object, listing } => self.object(object, listing),
+            Report::Unreadable { id, error, listing } => self.unreadable(id, &error, listing),
+            Report::Gone(id) => self.remove(&id),
+            Report::Failed {
+                kind,
+                error,
+                unknown,
+            } => self.failed(kind, &error, unknown),
+        }
+    }
+
+    /// What is to be told, if all kinds are known and there is something.
+    pub(super) fn update(&mut self) -> Option<Update> {
+        if !self.awaited.is_empty() || !std::mem::take(&mut self.news) {
+            return None;
+        }
+        let mut problems: Vec<Problem> = self
+            .failed
+            .values()
+            .chain(self.unreadable.values())
+            .cloned()
+            .collect();
+        problems.sort();
+        Some(Update {
+            cluster: Arc::clone(&self.cluster),
+            changes: std::mem::take(&mut self.changes),
+            problems: problems.into(),
+        })
+    }
+
+    fn object(&mut self, object: Object, listing: bool) {
+        let id = object.id();
+        self.name(&id, listing);
+        self.news |= self.unreadable.remove(&id).is_some();
+        // After a restart of the watch most objects are what they were.
+        if self.cluster.get(&id).as_ref() != Some(&object) {
+            Arc::make_mut(&mut self.cluster).insert(object);
+            self.held.entry(id.kind).or_default().insert(id.clone());
+            self.changes.insert(id);
+            self.news = true;
+        }
+    }
+
+    fn unreadable(&mut self, id: ObjectId, error: &str, listing: bool) {
+        self.name(&id, listing);
+        let stays = match self
+            .held
+            .get(&id.kind)
+            .is_some_and(|held| held.contains(&id))
+        {
+            true => "; the last good version stays in effect",
+            false => "",
+        };
+        let problem = Problem {
+            object: Some(id.clone()),
+            ..Problem::in_file(&ORIGIN.into(), format!("cannot be read: {error}{stays}"))
+        };
+        self.unreadable.insert(id, problem);
+        self.news = true;
+    }
+
+    fn remove(&mut self, id: &ObjectId) {
+        self.news |= self.unreadable.remove(id).is_some();
+        let held = self.held.get_mut(&id.kind);
+        if held.is_some_and(|held| held.remove(id)) {
+            Arc::make_mut(&mut self.cluster).remove(id);
+            self.changes.insert(id.clone());
+            self.news = true;
+        }
+    }
+
+    fn name(&mut self, id: &ObjectId, listing: bool) {
+        if let Some(listed) = self.listed.get_mut(&id.kind).filter(|_| listing) {
+            listed.insert(id.clone());
+        }
+    }
+
+    /// What a complete list did not name is gone.
+    fn complete(&mut self, kind: Kind) {
+        let listed = self.listed.remove(&kind).unwrap_or_default();
+        let known = self.held.get(&kind).into_iter().flatten();
+        let known = known.chain(self.unreadable.keys().filter(|id| id.kind == kind));
+        let gone: Vec<ObjectId> = known.filter(|id| !listed.contains(id)).cloned().collect();
+        for id in &gone {
+            self.remove(id);
+        }
+        self.news |= self.awaited.remove(&kind);
+        self.news |= self.failed.remove(&kind).is_some();
+    }
+
+    fn failed(&mut self, kind: Kind, error: &str, unknown: bool) {
+        let name = kind.as_str();
+        let problem = if unknown {
+            // A kind that the server forgot (its CRD was removed) has no objects any more.
+            self.listed.remove(&kind);
+            self.complete(kind);
+            let message = format!(
+                "the server does not know {name} ({}): there are none",
+                kind.api_version()
+            );
+            Problem {
+                severity: Severity::Warning,
+                ..Problem::in_file(&ORIGIN.into(), message)
+            }
+        } else {
+            let message = format!("cannot watch {name}: {error}; what was known stays in effect");
+            Problem::in_file(&ORIGIN.into(), message)
+        };
+        self.news |= self.failed.insert(kind, problem.clone()).as_ref() != Some(&problem);
+    }
+}

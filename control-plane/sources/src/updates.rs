@@ -1,0 +1,114 @@
+//! The one interface of all sources: the latest state, and what changed since it was last looked at.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use heddle_resources::{ChangeSet, Cluster};
+use tokio::{sync::Notify, task::JoinHandle};
+
+use crate::Problem;
+
+/// All objects at one moment, and what is new about them.
+#[derive(Clone, Debug)]
+pub struct Update {
+    /// All objects.
+    pub cluster: Arc<Cluster>,
+    /// What was added, changed or removed since the last update that was taken; in the first one everything.
+    pub changes: ChangeSet,
+    /// What cannot be read at this moment (not only what is new), sorted.
+    pub problems: Arc<[Problem]>,
+}
+
+/// The receiving end of a source. Dropping it ends the source.
+#[derive(Debug)]
+pub struct Updates {
+    slot: Arc<Slot>,
+    source: JoinHandle<()>,
+}
+
+impl Updates {
+    /// Starts a source that publishes until it is dropped.
+    pub(crate) fn start<F>(source: impl FnOnce(Publisher) -> F) -> Self
+    where
+        F: Future<Output = ()> + Send + 'static,
+    {
+        let slot = Arc::new(Slot::default());
+        let publisher = Publisher {
+            slot: Arc::clone(&slot),
+        };
+        Self {
+            slot,
+            source: tokio::spawn(source(publisher)),
+        }
+    }
+
+    /// The next update: what was published since the last call, as one. Waits until there is something.
+    /// `None`: the source has ended and there will be nothing more. Cancel-safe.
+    pub async fn next(&mut self) -> Option<Update> {
+        loop {
+            {
+                let mut state = self.slot.lock();
+                if let Some(update) = state.pending.take() {
+                    return Some(update);
+                }
+                if state.ended {
+                    return None;
+                }
+            }
+            self.slot.published.notified().await;
+        }
+    }
+}
+
+impl Drop for Updates {
+    fn drop(&mut self) {
+        self.source.abort();
+    }
+}
+
+/// The sending end.
+#[derive(Debug)]
+pub(crate) struct Publisher {
+    slot: Arc<Slot>,
+}
+
+impl Publisher {
+    /// Puts an update into the slot; together with what still lies there, if the consumer has not come for it.
+    pub(crate) fn publish(&self, mut update: Update) {
+        let mut state = self.slot.lock();
+        if let Some(earlier) = state.pending.take() {
+            update.changes.extend(earlier.changes);
+        }
+        state.pending = Some(update);
+        drop(state);
+        self.slot.published.notify_one();
+    }
+}
+
+impl Drop for Publisher {
+    fn drop(&mut self) {
+        self.slot.lock().ended = true;
+        self.slot.published.notify_one();
+    }
+}
+
+#[derive(Debug, Default)]
+struct Slot {
+    state: Mutex<State>,
+    published: Notify,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    pending: Option<Update>,
+    ended: bool,
+}
+
+impl Slot {
+    fn lock(&self) -> MutexGuard<'_, State> {
+        // Nobody panics while holding it; if somebody did, the value would still be whole.
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests;

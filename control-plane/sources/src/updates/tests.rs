@@ -1,0 +1,46 @@
+use heddle_resources::{Kind, ObjectId};
+
+use super::*;
+
+fn id(name: &str) -> ObjectId {
+    ObjectId {
+        kind: Kind::Service,
+        namespace: "default".into(),
+        name: name.into(),
+    }
+}
+
+fn update(names: &[&str]) -> Update {
+    Update {
+        cluster: Arc::default(),
+        changes: names.iter().map(|name| id(name)).collect(),
+        problems: Arc::from([]),
+    }
+}
+
+#[tokio::test]
+async fn what_is_published_while_the_consumer_is_busy_comes_as_one_update() {
+    let mut updates = Updates::start(|publisher| async move {
+        publisher.publish(update(&["a"]));
+        publisher.publish(update(&["b"]));
+        publisher.publish(update(&["a", "c"]));
+    });
+    // The source runs to its end before anybody asks.
+    while !updates.source.is_finished() {
+        tokio::task::yield_now().await;
+    }
+    let one = updates.next().await.unwrap();
+    assert_eq!(one.changes, [id("a"), id("b"), id("c")].into());
+    assert!(updates.next().await.is_none());
+}
+
+#[tokio::test]
+async fn dropping_the_receiver_ends_the_source() {
+    let (sender, ended) = tokio::sync::oneshot::channel::<()>();
+    let updates = Updates::start(|publisher| async move {
+        let _held = (publisher, sender);
+        std::future::pending::<()>().await;
+    });
+    drop(updates);
+    assert!(ended.await.is_err());
+}

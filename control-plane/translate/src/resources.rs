@@ -1,0 +1,49 @@
+//! The set of resources while it changes.
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use heddle_snapshot::{Placement, Resource, ResourcesOfType, Snapshot, TypeUrl};
+
+/// All resources by type. A type is copied only when something in it changes, and then only its pointers.
+#[derive(Debug, Default)]
+pub(crate) struct Resources {
+    types: BTreeMap<TypeUrl, Arc<ResourcesOfType>>,
+    /// How many resources were added or got another content.
+    pub(crate) changed: usize,
+    /// How many resources are gone.
+    pub(crate) removed: usize,
+}
+
+impl Resources {
+    /// Takes a resource in. One that says the same as the one it replaces is dropped, so that streams see no change.
+    /// Returns the one that is kept.
+    pub(crate) fn put(&mut self, resource: Arc<Resource>) -> Arc<Resource> {
+        let known = self.types.entry(resource.type_url).or_default();
+        if let Some(old) = known.get(&resource.name)
+            && **old == *resource
+            && old.origin == resource.origin
+        {
+            return Arc::clone(old);
+        }
+        Arc::make_mut(known).insert(Arc::clone(&resource.name), Arc::clone(&resource));
+        self.changed += 1;
+        resource
+    }
+
+    /// Drops a resource.
+    pub(crate) fn remove(&mut self, type_url: TypeUrl, name: &str) {
+        if let Some(known) = self.types.get_mut(type_url)
+            && Arc::make_mut(known).remove(name).is_some()
+        {
+            self.removed += 1;
+        }
+    }
+
+    /// What streams may see.
+    pub(crate) fn snapshot(&self, placement: &Arc<Placement>) -> Snapshot {
+        Snapshot {
+            types: self.types.clone(),
+            placement: Arc::clone(placement),
+        }
+    }
+}

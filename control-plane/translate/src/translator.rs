@@ -1,0 +1,338 @@
+//! The whole mesh, one update at a time.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
+
+use heddle_model::{
+    AppProtocol, Enrolment, GatewayListener, GatewayListenerKey, Mesh, PodKey, RouteTable,
+    RouteTableKey, Service, ServiceKey, ServiceKind, ServicePort, ServicePortKey, Transport,
+    Workload,
+};
+use heddle_snapshot::{Placement, Snapshot};
+
+use crate::{
+    address_sets::AddressSetUnit,
+    clusters::{AliasClusterUnit, LocalClusterUnit, ServiceClusterUnit},
+    dns::DnsUnit,
+    endpoints::EndpointsUnit,
+    listeners::{GatewayListenerUnit, OutboundListenerUnit, PodListenerUnit, Reading},
+    memo::Memo,
+    resources::Resources,
+    routes::{GatewayRoutesUnit, GrpcPorts, MeshRoutesUnit},
+    secrets::TrustBundleUnit,
+    workloads::{NodeWorkloadUnit, PodWorkloadUnit},
+};
+
+/// Translates a mesh that changes, and remembers what it made of each entry.
+#[derive(Debug, Default)]
+pub struct Translator {
+    memos: Memos,
+    resources: Resources,
+    workloads: BTreeMap<PodKey, Arc<Workload>>,
+    placement: Arc<Placement>,
+    routes: BTreeMap<RouteTableKey, Arc<RouteTable>>,
+    gateways: BTreeMap<GatewayListenerKey, Arc<GatewayListener>>,
+    grpc: GrpcPorts,
+    snapshot: Arc<Snapshot>,
+}
+
+#[derive(Debug, Default)]
+struct Memos {
+    services: Memo<ServiceClusterUnit>,
+    aliases: Memo<AliasClusterUnit>,
+    local: Memo<LocalClusterUnit>,
+    endpoints: Memo<EndpointsUnit>,
+    outbound: Memo<OutboundListenerUnit>,
+    mesh_routes: Memo<MeshRoutesUnit>,
+    gateway_listeners: Memo<GatewayListenerUnit>,
+    gateway_routes: Memo<GatewayRoutesUnit>,
+    pods: Memo<PodListenerUnit>,
+    workloads: Memo<PodWorkloadUnit>,
+    nodes: Memo<NodeWorkloadUnit>,
+    address_sets: Memo<AddressSetUnit>,
+    dns: Memo<DnsUnit>,
+    trust_bundle: Memo<TrustBundleUnit>,
+}
+
+/// What an update gave.
+#[derive(Clone, Debug)]
+pub struct Update {
+    /// All resources now. The same `Arc` as before if nothing changed.
+    pub snapshot: Arc<Snapshot>,
+    /// How much work it was.
+    pub counts: Counts,
+}
+
+/// How much work an update was.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Counts {
+    /// Resources that were encoded again, because an entry that they depend on changed.
+    pub encoded: usize,
+    /// Resources that are new or say something else than before.
+    pub changed: usize,
+    /// Resources that are gone.
+    pub removed: usize,
+}
+
+/// Translates from scratch.
+pub fn translate(mesh: &Mesh, trust_bundle: &str) -> Arc<Snapshot> {
+    Translator::new().update(mesh, trust_bundle).snapshot
+}
+
+impl Translator {
+    /// Knows of nothing yet.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Takes in the mesh as it is now. `trust_bundle`: the mesh's roots, PEM; while it is empty, no `ROOTCA` is sent.
+    pub fn update(&mut self, mesh: &Mesh, trust_bundle: &str) -> Update {
+        self.resources.changed = 0;
+        self.resources.removed = 0;
+        let encoded = self.services(mesh)
+            + self.gateways(mesh)
+            + self.pods(mesh)
+            + self.trust_bundle(trust_bundle);
+        let moved = self.place(mesh);
+        let counts = Counts {
+            encoded,
+            changed: self.resources.changed,
+            removed: self.resources.removed,
+        };
+        if counts.changed + counts.removed > 0 || moved {
+            self.snapshot = Arc::new(self.resources.snapshot(&self.placement));
+        }
+        Update {
+            snapshot: Arc::clone(&self.snapshot),
+            counts,
+        }
+    }
+
+    fn services(&mut self, mesh: &Mesh) -> usize {
+        if self.routes != mesh.routes || self.gateways != mesh.gateways {
+            self.grpc = GrpcPorts::of(mesh);
+            self.routes.clone_from(&mesh.routes);
+            self.gateways.clone_from(&mesh.gateways);
+        }
+        let Self {
+            memos,
+            resources,
+            grpc,
+            ..
+        } = self;
+        let clusters = ports(mesh).map(|(key, _, port)| {
+            let http2 = port.protocol == AppProtocol::Http2 || grpc.contains(&key);
+            (key, ServiceClusterUnit { http2 })
+        });
+        let endpoints = ports(mesh).map(|(key, ..)| {
+            let unit = EndpointsUnit(mesh.endpoints.get(&key).cloned());
+            (key, unit)
+        });
+        let dns = mesh.services.iter().map(|(key, service)| {
+            let unit = DnsUnit {
+                service: Arc::clone(service),
+                cluster_domain: Arc::clone(&mesh.cluster_domain),
+            };
+            (key.clone(), unit)
+        });
+        memos.local.update([((), LocalClusterUnit)], resources)
+            + memos.services.update(clusters, resources)
+            + memos.aliases.update(aliases(mesh), resources)
+            + memos.endpoints.update(endpoints, resources)
+            + memos.outbound.update(outbound_listeners(mesh), resources)
+            + memos.mesh_routes.update(mesh_routes(mesh), resources)
+            + memos.dns.update(dns, resources)
+    }
+
+    fn gateways(&mut self, mesh: &Mesh) -> usize {
+        let listeners = mesh.gateways.iter().map(|(key, listener)| {
+            let unit = GatewayListenerUnit {
+                port: listener.port,
+            };
+            (key.clone(), unit)
+        });
+        let routes = mesh
+            .gateways
+            .iter()
+            .map(|(key, listener)| (key.clone(), GatewayRoutesUnit(Arc::clone(listener))));
+        let resources = &mut self.resources;
+        self.memos.gateway_listeners.update(listeners, resources)
+            + self.memos.gateway_routes.update(routes, resources)
+    }
+
+    fn pods(&mut self, mesh: &Mesh) -> usize {
+        let workloads = mesh
+            .workloads
+            .iter()
+            .map(|(key, workload)| (key.clone(), PodWorkloadUnit(Arc::clone(workload))));
+        let nodes = mesh
+            .nodes
+            .iter()
+            .map(|(key, node)| (key.clone(), NodeWorkloadUnit(Arc::clone(node))));
+        let sets = mesh
+            .address_sets
+            .iter()
+            .map(|(key, set)| (key.clone(), AddressSetUnit(Arc::clone(set))));
+        let resources = &mut self.resources;
+        self.memos.workloads.update(workloads, resources)
+            + self.memos.nodes.update(nodes, resources)
+            + self.memos.address_sets.update(sets, resources)
+            + self.memos.pods.update(pod_listeners(mesh), resources)
+    }
+
+    fn trust_bundle(&mut self, pem: &str) -> usize {
+        let unit = (!pem.is_empty()).then(|| ((), TrustBundleUnit(pem.into())));
+        self.memos.trust_bundle.update(unit, &mut self.resources)
+    }
+
+    /// Where namespaces have pods. Returns whether that changed.
+    fn place(&mut self, mesh: &Mesh) -> bool {
+        if self.workloads == mesh.workloads {
+            return false;
+        }
+        self.workloads.clone_from(&mesh.workloads);
+        let placement = placement(mesh);
+        if *self.placement == placement {
+            return false;
+        }
+        self.placement = Arc::new(placement);
+        true
+    }
+}
+
+/// All ports of Services that have any, in the order of their keys.
+fn ports(mesh: &Mesh) -> impl Iterator<Item = (ServicePortKey, &Arc<Service>, &ServicePort)> {
+    mesh.services.values().flat_map(|service| {
+        let ports = match service.kind {
+            ServiceKind::ClusterIp { .. } | ServiceKind::Headless => &service.ports[..],
+            ServiceKind::ExternalName { .. } => &[],
+        };
+        ports
+            .iter()
+            .map(move |port| (service.port_key(port), service, port))
+    })
+}
+
+fn aliases(mesh: &Mesh) -> impl Iterator<Item = (ServiceKey, AliasClusterUnit)> {
+    mesh.services.iter().filter_map(|(key, service)| {
+        let ServiceKind::ExternalName { hostname } = &service.kind else {
+            return None;
+        };
+        let unit = AliasClusterUnit {
+            hostname: Arc::clone(hostname),
+        };
+        Some((key.clone(), unit))
+    })
+}
+
+/// The route tables that some listener has use for: for everyone, at every TCP port of a ClusterIP Service, and for the
+/// clients of a namespace where a consumer route says so.
+fn tables(
+    mesh: &Mesh,
+) -> impl Iterator<
+    Item = (
+        RouteTableKey,
+        &Service,
+        &ServicePort,
+        Option<&Arc<RouteTable>>,
+    ),
+> {
+    ports(mesh)
+        .filter(|(key, service, _)| {
+            key.transport == Transport::Tcp && matches!(service.kind, ServiceKind::ClusterIp { .. })
+        })
+        .flat_map(move |(port_key, service, port)| {
+            let general = RouteTableKey {
+                port: port_key,
+                consumer: None,
+            };
+            let consumers = match port.protocol {
+                AppProtocol::Opaque => Vec::new(),
+                AppProtocol::Detect | AppProtocol::Http | AppProtocol::Http2 => {
+                    consumer_tables(mesh, &general)
+                }
+            };
+            let general_table = mesh.routes.get(&general);
+            [(general, general_table)]
+                .into_iter()
+                .chain(consumers)
+                .map(move |(key, table)| (key, &**service, port, table))
+        })
+}
+
+/// The consumer tables of the same port: the keys right behind the general one.
+fn consumer_tables<'a>(
+    mesh: &'a Mesh,
+    general: &RouteTableKey,
+) -> Vec<(RouteTableKey, Option<&'a Arc<RouteTable>>)> {
+    mesh.routes
+        .range(general..)
+        .take_while(|(key, _)| key.port == general.port)
+        .filter(|(key, _)| key.consumer.is_some())
+        .map(|(key, table)| (key.clone(), Some(table)))
+        .collect()
+}
+
+fn outbound_listeners(mesh: &Mesh) -> impl Iterator<Item = (RouteTableKey, OutboundListenerUnit)> {
+    tables(mesh).filter_map(|(key, service, port, table)| {
+        let ServiceKind::ClusterIp { addresses } = &service.kind else {
+            return None;
+        };
+        let unit = OutboundListenerUnit {
+            addresses: addresses.clone(),
+            reading: Reading::of(port.protocol, table.is_some()),
+        };
+        Some((key, unit))
+    })
+}
+
+fn mesh_routes(mesh: &Mesh) -> impl Iterator<Item = (RouteTableKey, MeshRoutesUnit)> {
+    tables(mesh)
+        .filter(|(_, _, port, _)| port.protocol != AppProtocol::Opaque)
+        .map(|(key, _, _, table)| (key, MeshRoutesUnit(table.cloned())))
+}
+
+/// The pods of the mesh that run somewhere and have an address.
+fn pod_listeners(mesh: &Mesh) -> impl Iterator<Item = (PodKey, PodListenerUnit)> {
+    mesh.policies.iter().filter_map(|(key, policy)| {
+        let workload = mesh.workloads.get(key)?;
+        let node = workload.node.as_ref()?;
+        let served = workload.enrolment == Enrolment::Mesh
+            && !workload.host_network
+            && !workload.addresses.is_empty();
+        served.then(|| {
+            let unit = PodListenerUnit {
+                uid: Arc::clone(&workload.uid),
+                addresses: workload.addresses.clone(),
+                service_account: workload.service_account.clone(),
+                identity: workload.spiffe_id(&mesh.trust_domain),
+                node: node.clone(),
+                policy: Arc::clone(policy),
+            };
+            (key.clone(), unit)
+        })
+    })
+}
+
+fn placement(mesh: &Mesh) -> Placement {
+    let mut namespaces: BTreeMap<&Arc<str>, BTreeSet<&str>> = BTreeMap::new();
+    for workload in mesh.workloads.values() {
+        if let (Enrolment::Mesh, Some(node)) = (workload.enrolment, &workload.node) {
+            namespaces
+                .entry(&node.0)
+                .or_default()
+                .insert(workload.key.namespace.as_str());
+        }
+    }
+    namespaces
+        .into_iter()
+        .map(|(node, names)| {
+            (
+                Arc::clone(node),
+                names.into_iter().map(Into::into).collect(),
+            )
+        })
+        .collect()
+}

@@ -1,0 +1,264 @@
+//! One stream's task: feeds its session with requests, snapshots and the time, and sends what it says.
+
+use std::{
+    sync::Arc,
+    time::{Duration, Instant, SystemTime},
+};
+
+use heddle_snapshot::{Role, Snapshot};
+use tokio::{
+    sync::{mpsc, watch},
+    time::{sleep_until, timeout},
+};
+use tonic::{Code, Request, Status, Streaming};
+
+use super::{Inner, Notice, clients::Slot, node, protocol::Protocol};
+use crate::{
+    AuthError, NodeIdentity, Token,
+    session::{Event, Session, Violation},
+};
+
+/// Responses between a session and its connection. A session has at most one of each type on the way, so an honest client cannot
+/// fill it, however slow it is.
+const CAPACITY: usize = 16;
+
+/// Messages to one client.
+type Responses<P> = mpsc::Sender<Result<<P as Protocol>::Response, Status>>;
+
+/// Admits a stream and starts its task.
+pub(super) async fn start<P: Protocol>(
+    inner: Arc<Inner>,
+    request: Request<Streaming<P::Request>>,
+) -> Result<mpsc::Receiver<Result<P::Response, Status>>, Status> {
+    if *inner.draining.borrow() {
+        return Err(shutting_down());
+    }
+    let token = Token::from_metadata(request.metadata())?;
+    let identity = inner.auth.authenticate(&token).await?;
+    let peer = request.remote_addr();
+    let slot = inner
+        .clients
+        .enter(&identity.node, P::VARIANT, peer, &inner.settings)?;
+    let (sender, receiver) = mpsc::channel(CAPACITY);
+    tokio::spawn(async move {
+        let stream = slot.stream;
+        let node = Arc::clone(&identity.node);
+        tracing::info!(stream, %node, ?peer, variant = ?P::VARIANT, "stream opened");
+        let lease = Lease::new(token, identity, &inner);
+        let ended = run::<P>(&inner, request.into_inner(), lease, &slot, &sender).await;
+        match ended {
+            Ok(()) => tracing::info!(stream, %node, "stream closed by the client"),
+            Err(status) => {
+                tracing::info!(stream, %node, code = ?status.code(), reason = status.message(), "stream ended");
+                // If even this finds no room, the client reads nothing; it sees the end of the stream.
+                let _ = sender.try_send(Err(status));
+            }
+        }
+    });
+    Ok(receiver)
+}
+
+/// The client's right to be here.
+struct Lease {
+    token: Token,
+    identity: NodeIdentity,
+    recheck: tokio::time::Instant,
+}
+
+impl Lease {
+    fn new(token: Token, identity: NodeIdentity, inner: &Inner) -> Self {
+        let recheck = recheck_at(&identity, inner.settings.recheck_interval);
+        Self {
+            token,
+            identity,
+            recheck,
+        }
+    }
+
+    /// Asks again. That the authority does not answer is no reason to end the stream before the token's end.
+    async fn renew(&mut self, inner: &Inner) -> Result<(), Status> {
+        let expired =
+            |identity: &NodeIdentity| identity.expires.is_some_and(|at| at <= SystemTime::now());
+        match inner.auth.authenticate(&self.token).await {
+            Ok(identity) if identity.node == self.identity.node && !expired(&identity) => {
+                self.identity = identity;
+            }
+            Ok(_) => return Err(AuthError::Expired.into()),
+            Err(AuthError::Unavailable(_)) if !expired(&self.identity) => {}
+            Err(error) => return Err(error.into()),
+        }
+        self.recheck = recheck_at(&self.identity, inner.settings.recheck_interval);
+        Ok(())
+    }
+}
+
+fn recheck_at(identity: &NodeIdentity, interval: Duration) -> tokio::time::Instant {
+    let left = identity
+        .expires
+        .map(|at| at.duration_since(SystemTime::now()).unwrap_or_default());
+    tokio::time::Instant::now() + left.map_or(interval, |left| left.min(interval))
+}
+
+/// Serves the stream until the client ends it (`Ok`) or we do.
+async fn run<P: Protocol>(
+    inner: &Inner,
+    mut requests: Streaming<P::Request>,
+    mut lease: Lease,
+    slot: &Slot,
+    responses: &Responses<P>,
+) -> Result<(), Status> {
+    let mut snapshots = inner.snapshots.clone();
+    let first = timeout(
+        inner.settings.first_request_timeout,
+        next::<P>(&mut requests),
+    )
+    .await
+    .map_err(|_| Status::deadline_exceeded("no request came on this stream"))??;
+    let Some(first) = first else { return Ok(()) };
+    let view = node::view_of(P::node(&first), &lease.identity, &inner.settings)?;
+    slot.set_role(view.role);
+    let mut desk = Desk::<P> {
+        inner,
+        slot,
+        responses,
+        role: view.role,
+        node: Arc::clone(&view.node),
+        session: Session::new(
+            P::VARIANT,
+            view,
+            newest(&mut snapshots),
+            Arc::clone(&inner.diffs),
+            inner.settings.limits.clone(),
+        ),
+    };
+    desk.feed(&first)?;
+    desk.serve(&mut requests, &mut snapshots, &mut lease).await
+}
+
+/// One session at work. Clears its refusals when it ends, however it ends.
+struct Desk<'a, P: Protocol> {
+    inner: &'a Inner,
+    slot: &'a Slot,
+    responses: &'a Responses<P>,
+    role: Role,
+    node: Arc<str>,
+    session: Session,
+}
+
+impl<P: Protocol> Desk<'_, P> {
+    async fn serve(
+        &mut self,
+        requests: &mut Streaming<P::Request>,
+        snapshots: &mut watch::Receiver<Arc<Snapshot>>,
+        lease: &mut Lease,
+    ) -> Result<(), Status> {
+        let mut draining = self.inner.draining.subscribe();
+        let mut more_snapshots = true;
+        loop {
+            self.flush()?;
+            let wake = self.session.deadline(Instant::now());
+            tokio::select! {
+                () = self.responses.closed() => return Ok(()),
+                request = next::<P>(requests) => match request? {
+                    None => return Ok(()),
+                    Some(request) => {
+                        if let Some(node) = P::node(&request) {
+                            node::check_id(node, &lease.identity, &self.inner.settings)?;
+                        }
+                        self.feed(&request)?;
+                    }
+                },
+                changed = snapshots.changed(), if more_snapshots => match changed {
+                    Ok(()) => self.session.snapshot(newest(snapshots)),
+                    // Nobody makes snapshots any more; the last one stays.
+                    Err(_) => more_snapshots = false,
+                },
+                () = sleep_until(wake.unwrap_or_else(Instant::now).into()), if wake.is_some() => {}
+                () = sleep_until(lease.recheck) => lease.renew(self.inner).await?,
+                () = raised(&mut draining) => return Err(shutting_down()),
+            }
+        }
+    }
+
+    fn feed(&mut self, request: &P::Request) -> Result<(), Status> {
+        P::feed(&mut self.session, request, Instant::now()).map_err(|violation| match violation {
+            Violation::NameLength { .. } => Status::invalid_argument(violation.to_string()),
+            Violation::Names { .. } | Violation::Rate(_) => {
+                Status::resource_exhausted(violation.to_string())
+            }
+        })
+    }
+
+    fn flush(&mut self) -> Result<(), Status> {
+        for response in self.session.poll(Instant::now()) {
+            // Full only if the client answers what it has not read.
+            self.responses
+                .try_send(Ok(P::encode(response)))
+                .map_err(|_| {
+                    Status::resource_exhausted("responses were answered that were not read")
+                })?;
+        }
+        for event in self.session.take_events() {
+            self.notify(event);
+        }
+        self.slot.set_types(self.session.state());
+        Ok(())
+    }
+
+    fn notify(&self, event: Event) {
+        if let Event::Refused(refusal) = &event {
+            tracing::warn!(
+                node = %self.node, type_url = refusal.type_url, resource = %refusal.resource,
+                origin = ?refusal.origin, message = %refusal.message, "refused by the client"
+            );
+        }
+        (self.inner.observer)(Notice {
+            stream: self.slot.stream,
+            node: Arc::clone(&self.node),
+            role: self.role,
+            event,
+        });
+    }
+}
+
+impl<P: Protocol> Drop for Desk<'_, P> {
+    fn drop(&mut self) {
+        for event in self.session.take_events() {
+            self.notify(event);
+        }
+        for state in self.session.state() {
+            for refusal in state.refusals {
+                self.notify(Event::Cleared(refusal));
+            }
+        }
+    }
+}
+
+fn newest(snapshots: &mut watch::Receiver<Arc<Snapshot>>) -> Arc<Snapshot> {
+    Arc::clone(&snapshots.borrow_and_update())
+}
+
+/// The next request. What cannot be decoded is the client's fault, not ours.
+async fn next<P: Protocol>(
+    requests: &mut Streaming<P::Request>,
+) -> Result<Option<P::Request>, Status> {
+    requests
+        .message()
+        .await
+        .map_err(|status| match status.code() {
+            Code::Internal => {
+                Status::invalid_argument(format!("malformed request: {}", status.message()))
+            }
+            _ => status,
+        })
+}
+
+/// Comes back when the flag is raised.
+async fn raised(flag: &mut watch::Receiver<bool>) {
+    // The sender lives as long as the server, so this cannot fail.
+    let _ = flag.wait_for(|raised| *raised).await;
+}
+
+fn shutting_down() -> Status {
+    Status::unavailable("this server is shutting down; connect again")
+}

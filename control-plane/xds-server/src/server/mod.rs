@@ -1,0 +1,118 @@
+//! The server: streams in, sessions fed, responses out.
+//!
+//! All protocol is in [`crate::session`]; here are authentication, admission, tasks and timers.
+
+mod clients;
+mod driver;
+mod node;
+mod protocol;
+mod service;
+mod settings;
+
+use std::{fmt, sync::Arc};
+
+use heddle_snapshot::{Role, Snapshot};
+use tokio::sync::watch;
+
+pub use clients::ClientState;
+pub use service::AdsService;
+pub use settings::{Settings, http2};
+
+use crate::{
+    Authenticate, Diffs,
+    session::{Event, Refusal},
+};
+use clients::Clients;
+
+/// Something that a client refused, or no longer refuses.
+#[derive(Clone, Debug)]
+pub struct Notice {
+    /// Number of the stream.
+    pub stream: u64,
+    /// The client's node.
+    pub node: Arc<str>,
+    /// What the client is.
+    pub role: Role,
+    /// What happened. When a stream ends, all that it refused is cleared.
+    pub event: Event,
+}
+
+impl Notice {
+    /// What it is about.
+    pub fn refusal(&self) -> &Arc<Refusal> {
+        match &self.event {
+            Event::Refused(refusal) | Event::Cleared(refusal) => refusal,
+        }
+    }
+}
+
+type Observer = Box<dyn Fn(Notice) + Send + Sync>;
+
+struct Inner {
+    snapshots: watch::Receiver<Arc<Snapshot>>,
+    auth: Box<dyn Authenticate>,
+    settings: Settings,
+    observer: Observer,
+    diffs: Arc<Diffs>,
+    clients: Arc<Clients>,
+    draining: watch::Sender<bool>,
+}
+
+/// The xDS server. Cheap to clone; all clones are the same server.
+#[derive(Clone)]
+pub struct Server(Arc<Inner>);
+
+impl fmt::Debug for Server {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Server")
+            .field("settings", &self.0.settings)
+            .field("clients", &self.0.clients)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Server {
+    /// A server of the newest of these snapshots.
+    pub fn new(
+        snapshots: watch::Receiver<Arc<Snapshot>>,
+        auth: impl Authenticate,
+        settings: Settings,
+    ) -> Self {
+        Self::with_observer(snapshots, auth, settings, |_| {})
+    }
+
+    /// The same, and tells an observer what clients refuse. It is called on the stream's task: it must not block.
+    pub fn with_observer(
+        snapshots: watch::Receiver<Arc<Snapshot>>,
+        auth: impl Authenticate,
+        settings: Settings,
+        observer: impl Fn(Notice) + Send + Sync + 'static,
+    ) -> Self {
+        Self(Arc::new(Inner {
+            snapshots,
+            auth: Box::new(auth),
+            settings,
+            observer: Box::new(observer),
+            diffs: Arc::default(),
+            clients: Clients::new(),
+            draining: watch::Sender::new(false),
+        }))
+    }
+
+    /// For `tonic::transport::Server::add_service` or `tonic::service::Routes`.
+    pub fn into_service(self) -> AdsService {
+        AdsService::new(self.0)
+    }
+
+    /// Who is connected.
+    pub fn clients(&self) -> Vec<ClientState> {
+        self.0.clients.list()
+    }
+
+    /// Ends all streams with UNAVAILABLE, so that clients go to another replica, lets no new ones in, and comes back when all
+    /// have ended.
+    pub async fn drain(&self) {
+        self.0.draining.send_replace(true);
+        self.0.clients.empty().await;
+    }
+}

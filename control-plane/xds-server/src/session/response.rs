@@ -1,0 +1,79 @@
+//! A response, before it becomes bytes.
+
+use std::sync::Arc;
+
+use heddle_snapshot::{Resource, TypeUrl};
+
+use crate::wire;
+
+/// What is to be sent to a client.
+#[derive(Clone, Debug)]
+pub struct Response {
+    /// Type of its resources.
+    pub type_url: TypeUrl,
+    /// What the client's answer refers to.
+    pub nonce: String,
+    /// Ordered by name; no name twice.
+    pub resources: Vec<Arc<Resource>>,
+    /// Names that are gone or never were (delta only).
+    pub removed: Vec<Arc<str>>,
+}
+
+impl Response {
+    pub(super) fn new(
+        type_url: TypeUrl,
+        nonce: u64,
+        resources: Vec<Arc<Resource>>,
+        removed: Vec<Arc<str>>,
+    ) -> Self {
+        Self {
+            type_url,
+            nonce: nonce.to_string(),
+            resources,
+            removed,
+        }
+    }
+
+    /// Hash of what it says, the same on every replica.
+    pub fn version(&self) -> String {
+        // FNV-1a: short, stable, and nothing depends on it being hard to forge.
+        let mut hash: u64 = 0xcbf2_9ce4_8422_2325;
+        let mut feed = |text: &str| {
+            for byte in text.bytes().chain([0]) {
+                hash = (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3);
+            }
+        };
+        for resource in &self.resources {
+            feed(&resource.name);
+            feed(resource.version.as_str());
+        }
+        format!("{hash:016x}")
+    }
+
+    pub(crate) fn into_state_of_the_world(self) -> wire::StateOfTheWorld {
+        wire::StateOfTheWorld {
+            version_info: self.version(),
+            resources: self
+                .resources
+                .iter()
+                .map(|resource| resource.any.clone())
+                .collect(),
+            type_url: self.type_url.to_owned(),
+            nonce: self.nonce,
+        }
+    }
+
+    pub(crate) fn into_delta(self) -> wire::Delta {
+        wire::Delta {
+            system_version_info: String::new(),
+            resources: self
+                .resources
+                .iter()
+                .map(|resource| resource.delta.clone())
+                .collect(),
+            type_url: self.type_url.to_owned(),
+            nonce: self.nonce,
+            removed_resources: self.removed.iter().map(|name| name.to_string()).collect(),
+        }
+    }
+}

@@ -1,0 +1,11 @@
+//! The server over real sockets, with Envoy's generated client.
+
+#![allow(
+    clippy::unwrap_used,
+    reason = "tests may be short about what cannot happen in them"
+)]
+
+mod admission;
+mod bad_input;
+mod streams;
+mod support;

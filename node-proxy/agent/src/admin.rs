@@ -1,0 +1,129 @@
+//! Metrics, health and state.
+
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, Mutex, PoisonError},
+    time::SystemTime,
+};
+
+use anyhow::Context;
+use axum::{Router, extract::State, http::StatusCode, routing::get};
+use heddle_cert_client::Certificates;
+use heddle_telemetry::Metrics;
+use heddle_xds_client::StatusHandle;
+use tokio::net::TcpListener;
+
+use crate::arguments::Arguments;
+
+/// The state of the pods, as last looked at.
+#[derive(Clone, Default)]
+pub(crate) struct Board(Arc<Mutex<BTreeMap<String, String>>>);
+
+impl Board {
+    pub(crate) fn set(&self, pods: BTreeMap<String, String>) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = pods;
+    }
+
+    fn pods(&self) -> BTreeMap<String, String> {
+        self.0
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
+    }
+}
+
+#[derive(Clone)]
+struct Admin {
+    metrics: Arc<Metrics>,
+    certificates: Certificates,
+    status: StatusHandle,
+    board: Board,
+}
+
+/// Binds the port; the returned future serves it.
+pub(crate) async fn serve(
+    arguments: &Arguments,
+    metrics: Arc<Metrics>,
+    certificates: Certificates,
+    status: StatusHandle,
+    board: Board,
+) -> anyhow::Result<impl Future<Output = ()> + Send + use<>> {
+    let address = arguments.metrics_listen;
+    let listener = TcpListener::bind(address).await;
+    let listener = listener.with_context(|| format!("cannot listen on {address}"))?;
+    let router = Router::new()
+        .route(
+            "/metrics",
+            get(|State(admin): State<Admin>| async move { admin.metrics.encode() }),
+        )
+        .route("/healthz", get(|| async { "ok\n" }))
+        .route("/readyz", get(ready))
+        .route("/debug/state", get(state))
+        .with_state(Admin {
+            metrics,
+            certificates,
+            status,
+            board,
+        });
+    Ok(async move {
+        if let Err(error) = axum::serve(listener, router).await {
+            tracing::error!(%error, "the admin server ended");
+        }
+    })
+}
+
+/// Ready: configured (now or by the last good configuration), each pod captured, each identity certified.
+async fn ready(State(admin): State<Admin>) -> (StatusCode, String) {
+    let pods = admin.board.pods();
+    let open = pods.iter().filter(|(_, state)| *state != "captured");
+    let mut lacking: Vec<_> = open.map(|(pod, why)| format!("{pod}: {why}")).collect();
+    if !admin.certificates.is_complete() {
+        lacking.push("certificates are missing".to_owned());
+    }
+    if pods.is_empty() && admin.status.get().streams == 0 {
+        lacking.push("no configuration yet".to_owned());
+    }
+    if lacking.is_empty() {
+        (StatusCode::OK, "ready\n".to_owned())
+    } else {
+        (StatusCode::SERVICE_UNAVAILABLE, lacking.join("\n") + "\n")
+    }
+}
+
+/// For people: the stream, the pods, the certificates.
+async fn state(State(admin): State<Admin>) -> String {
+    let status = admin.status.get();
+    let mut text = if status.connected {
+        "xDS: connected\n".to_owned()
+    } else {
+        format!(
+            "xDS: not connected: {}\n",
+            status.last_error.unwrap_or_default()
+        )
+    };
+    text += &format!(
+        "  {} responses accepted, {} refused\n",
+        status.acks, status.nacks
+    );
+    for refused in &status.last_refused {
+        text += &format!("  refused: {refused}\n");
+    }
+    for (pod, state) in admin.board.pods() {
+        text += &format!("pod {pod}: {state}\n");
+    }
+    for certificate in admin.certificates.states() {
+        let left = certificate
+            .not_after
+            .and_then(|end| end.duration_since(SystemTime::now()).ok());
+        let left = left.map_or_else(
+            || "none".to_owned(),
+            |left| format!("{} s left", left.as_secs()),
+        );
+        let error = certificate
+            .last_error
+            .map(|error| format!(" ({error})"))
+            .unwrap_or_default();
+        text += &format!("certificate {}: {left}{error}\n", certificate.identity);
+    }
+    text
+}

@@ -1,0 +1,92 @@
+//! The command line.
+
+use std::{
+    net::{IpAddr, SocketAddr},
+    path::PathBuf,
+    time::Duration,
+};
+
+use heddle_identity::{InvalidSpiffeId, SpiffeId, TrustDomain};
+use heddle_proto::{
+    envoy::config::core::v3::Node,
+    google::protobuf::{Struct, Value, value::Kind},
+    names::{ROLE, ROLE_NODE},
+};
+
+/// Heddle's node proxy.
+#[derive(clap::Parser, Clone, Debug)]
+#[command(name = "heddle-node-proxy", version)]
+pub(crate) struct Arguments {
+    /// Name of the node, as Kubernetes has it.
+    #[arg(long, env = "NODE_NAME")]
+    pub(crate) node: String,
+    /// The control plane: `https://host:15012`.
+    #[arg(long)]
+    pub(crate) control_plane: String,
+    /// A name in the control plane's certificate.
+    #[arg(long, default_value = "localhost")]
+    pub(crate) control_plane_name: String,
+    /// File with the roots that the control plane's certificate must chain to, PEM; read anew for each connection.
+    #[arg(long)]
+    pub(crate) control_plane_roots: PathBuf,
+    /// File with the token that proves the node; read anew for each use.
+    #[arg(long)]
+    pub(crate) token_file: PathBuf,
+    /// Folder of the pods' network namespaces, one file each: `<namespace>_<pod>`.
+    #[arg(long, default_value = "/run/netns")]
+    pub(crate) netns_dir: PathBuf,
+    /// Where the last good configuration is kept.
+    #[arg(long, default_value = "/var/lib/heddle/last-good")]
+    pub(crate) last_good: PathBuf,
+    /// The node's own addresses, beside those that the control plane tells.
+    #[arg(long, value_delimiter = ',')]
+    pub(crate) node_address: Vec<IpAddr>,
+    /// The cluster's resolvers, for names that are not the mesh's.
+    #[arg(long, value_delimiter = ',', default_value = "10.96.0.10:53")]
+    pub(crate) resolvers: Vec<SocketAddr>,
+    /// The root of trust of all identities.
+    #[arg(long, default_value = "cluster.local")]
+    pub(crate) trust_domain: TrustDomain,
+    /// DNS suffix of Services.
+    #[arg(long, default_value = "cluster.local")]
+    pub(crate) cluster_domain: String,
+    /// Threads that carry traffic; 0: one for each core.
+    #[arg(long, default_value_t = 0)]
+    pub(crate) workers: usize,
+    /// Metrics, health and state, plain HTTP.
+    #[arg(long, default_value = "0.0.0.0:15020")]
+    pub(crate) metrics_listen: SocketAddr,
+    /// Seconds that open connections get after a signal to end.
+    #[arg(long, default_value_t = 20)]
+    pub(crate) drain_seconds: u64,
+    /// What to log, as in `info,access=off`.
+    #[arg(long, env = "HEDDLE_LOG", default_value = "info")]
+    pub(crate) log: String,
+}
+
+impl Arguments {
+    /// The proxy's own identity, for Gateways.
+    pub(crate) fn identity(&self) -> Result<SpiffeId, InvalidSpiffeId> {
+        let trust_domain = &self.trust_domain;
+        format!("spiffe://{trust_domain}/ns/heddle-system/sa/heddle-node-proxy").parse()
+    }
+
+    /// What the control plane is told of us.
+    pub(crate) fn node(&self) -> Node {
+        let role = Value {
+            kind: Some(Kind::StringValue(ROLE_NODE.to_owned())),
+        };
+        Node {
+            id: self.node.clone(),
+            metadata: Some(Struct {
+                fields: [(ROLE.to_owned(), role)].into(),
+            }),
+            user_agent_name: "heddle-node-proxy".to_owned(),
+            ..Node::default()
+        }
+    }
+
+    pub(crate) fn drain(&self) -> Duration {
+        Duration::from_secs(self.drain_seconds)
+    }
+}

@@ -1,1 +1,0 @@
-//! heddle-node-proxy: to be written.

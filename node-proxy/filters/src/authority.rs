@@ -1,0 +1,126 @@
+//! For which host a request is: settled once, then the same in the URI and in the Host header.
+
+use http::{
+    HeaderValue, Uri, Version,
+    header::HOST,
+    request::Parts,
+    uri::{Authority, PathAndQuery, Scheme},
+};
+
+/// A request whose host cannot be told, or could be told in two ways.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum BadAuthority {
+    /// RFC 9112 section 3.2, RFC 9113 section 8.3.1.
+    #[error("the request names no host")]
+    Absent,
+    /// RFC 9112 section 3.2.
+    #[error("the request has more than one Host header")]
+    Several,
+    /// RFC 9110 section 7.2.
+    #[error("the request's host is not valid")]
+    Invalid,
+    /// RFC 9113 section 8.3.1.
+    #[error("the request's :authority and Host header differ")]
+    Contradiction,
+}
+
+/// Settles the host of a request: afterwards its URI is absolute and its Host header says the same.
+///
+/// HTTP/1.0 requests may lack a host; they are for `default`, the address that the client connected to.
+pub(crate) fn settle(parts: &mut Parts, default: &str) -> Result<(), BadAuthority> {
+    let authority = authority(parts, default)?;
+    // An authority is made of visible ASCII, so it always is a header value.
+    let host = HeaderValue::from_str(authority.as_str()).map_err(|_| BadAuthority::Invalid)?;
+    parts.headers.insert(HOST, host);
+    let mut uri = std::mem::take(&mut parts.uri).into_parts();
+    let path = uri
+        .path_and_query
+        .take()
+        .unwrap_or_else(|| PathAndQuery::from_static("/"));
+    parts.uri = absolute(authority, path)?;
+    Ok(())
+}
+
+/// Gives a request with a settled host another one, in both places.
+pub(crate) fn replace(parts: &mut Parts, host: &str) -> Result<(), BadAuthority> {
+    let authority = parse(host.as_bytes())?;
+    let value = HeaderValue::from_str(host).map_err(|_| BadAuthority::Invalid)?;
+    let path = parts
+        .uri
+        .path_and_query()
+        .cloned()
+        .unwrap_or_else(|| PathAndQuery::from_static("/"));
+    parts.uri = absolute(authority, path)?;
+    parts.headers.insert(HOST, value);
+    Ok(())
+}
+
+/// Gives a request with a settled host another path.
+pub(crate) fn replace_path(parts: &mut Parts, path: PathAndQuery) {
+    let mut uri = parts.uri.clone().into_parts();
+    uri.path_and_query = Some(path);
+    // Scheme and authority were there before, so nothing can be missing.
+    if let Ok(uri) = Uri::from_parts(uri) {
+        parts.uri = uri;
+    }
+}
+
+fn absolute(authority: Authority, path: PathAndQuery) -> Result<Uri, BadAuthority> {
+    let mut uri = http::uri::Parts::default();
+    uri.scheme = Some(Scheme::HTTP);
+    uri.authority = Some(authority);
+    uri.path_and_query = Some(path);
+    Uri::from_parts(uri).map_err(|_| BadAuthority::Invalid)
+}
+
+fn authority(parts: &Parts, default: &str) -> Result<Authority, BadAuthority> {
+    let mut hosts = parts.headers.get_all(HOST).iter();
+    let host = hosts.next();
+    if hosts.next().is_some() {
+        return Err(BadAuthority::Several);
+    }
+    if let Some(target) = parts.uri.authority() {
+        return from_target(parts, target, host);
+    }
+    match host {
+        Some(host) => parse(host.as_bytes()),
+        // RFC 9112 section 3.2 asks for one of HTTP/1.1 only.
+        None if parts.version <= Version::HTTP_10 => parse(default.as_bytes()),
+        None => Err(BadAuthority::Absent),
+    }
+}
+
+/// The authority of `:authority` or of the absolute form, which wins over the Host header (RFC 9112 section 3.2.2).
+fn from_target(
+    parts: &Parts,
+    target: &Authority,
+    host: Option<&HeaderValue>,
+) -> Result<Authority, BadAuthority> {
+    if parts.version == Version::HTTP_11 && host.is_none() {
+        return Err(BadAuthority::Absent);
+    }
+    let differs = |host: &HeaderValue| {
+        !host
+            .as_bytes()
+            .eq_ignore_ascii_case(target.as_str().as_bytes())
+    };
+    if parts.version >= Version::HTTP_2 && host.is_some_and(differs) {
+        return Err(BadAuthority::Contradiction);
+    }
+    parse(target.as_str().as_bytes())
+}
+
+fn parse(host: &[u8]) -> Result<Authority, BadAuthority> {
+    let authority = Authority::try_from(host).map_err(|_| BadAuthority::Invalid)?;
+    let port_is_number = match authority.as_str().rsplit_once(':') {
+        Some((_, port)) if !authority.as_str().ends_with(']') => {
+            port.is_empty() || authority.port_u16().is_some()
+        }
+        _ => true,
+    };
+    // RFC 9110 section 4.2.4: no user information.
+    if authority.as_str().contains('@') || authority.host().is_empty() || !port_is_number {
+        return Err(BadAuthority::Invalid);
+    }
+    Ok(authority)
+}

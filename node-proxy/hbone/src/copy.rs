@@ -1,0 +1,329 @@
+//! Copies bytes both ways between two connections, with true half-close.
+
+use std::{
+    fmt,
+    future::Future,
+    io,
+    pin::{Pin, pin},
+    sync::atomic::{AtomicU64, Ordering},
+    task::{Context, Poll, ready},
+    time::Duration,
+};
+
+use tokio::{
+    io::{AsyncRead, AsyncWrite, ReadBuf},
+    time::{Instant, Sleep},
+};
+
+/// Size of a direction's buffer when nothing has been sent yet.
+const FIRST_BUFFER: usize = 1 << 10;
+/// A direction that fills its buffer gets a larger one, up to this.
+const LARGEST_BUFFER: usize = 64 << 10;
+/// After so many buffers in a row, others on the same thread get their turn.
+const MOST_ROUNDS: u32 = 16;
+
+/// How long a silent connection is kept.
+#[derive(Clone, Copy, Debug)]
+pub struct CopyLimits {
+    /// No byte in either direction.
+    pub idle: Duration,
+    /// One direction has ended and no byte comes in the other: a peer that never closes must not keep the connection for ever.
+    pub half_closed: Duration,
+}
+
+impl Default for CopyLimits {
+    /// One hour; five minutes when half closed.
+    fn default() -> Self {
+        Self {
+            idle: Duration::from_secs(60 * 60),
+            half_closed: Duration::from_secs(5 * 60),
+        }
+    }
+}
+
+/// Bytes copied so far; can be read while the copy runs, and after it was dropped.
+#[derive(Debug, Default)]
+pub struct CopyCounts {
+    from_client: AtomicU64,
+    from_server: AtomicU64,
+}
+
+impl CopyCounts {
+    /// Bytes that came from the client and were written to the server.
+    pub fn from_client(&self) -> u64 {
+        self.from_client.load(Ordering::Relaxed)
+    }
+
+    /// Bytes that came from the server and were written to the client.
+    pub fn from_server(&self) -> u64 {
+        self.from_server.load(Ordering::Relaxed)
+    }
+}
+
+/// One of the two connections.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Side {
+    /// The one that was accepted.
+    Client,
+    /// The one that was opened for it.
+    Server,
+}
+
+impl fmt::Display for Side {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Client => "client",
+            Self::Server => "server",
+        })
+    }
+}
+
+/// Why a copy ended before both directions did.
+#[derive(Debug, thiserror::Error)]
+pub enum CopyError {
+    /// [`CopyLimits::idle`].
+    #[error("no byte within the idle limit")]
+    Idle,
+    /// [`CopyLimits::half_closed`].
+    #[error("no byte within the limit for half-closed connections")]
+    HalfClosedIdle,
+    /// A connection broke.
+    #[error("{side}: {source}")]
+    Io {
+        /// Which one.
+        side: Side,
+        /// How.
+        source: io::Error,
+    },
+}
+
+/// Copies until both directions have ended, each in its own time: the end of one becomes a shutdown on the other side and the
+/// opposite direction goes on.
+///
+/// On an error the caller drops both connections; to let a TCP peer see a reset too, set its linger time to zero first.
+pub async fn copy_bidirectional<A, B>(
+    client: &mut A,
+    server: &mut B,
+    limits: CopyLimits,
+    counts: &CopyCounts,
+) -> Result<(), CopyError>
+where
+    A: AsyncRead + AsyncWrite + Unpin,
+    B: AsyncRead + AsyncWrite + Unpin,
+{
+    let mut request = Direction::new(Side::Client, Side::Server, &counts.from_client);
+    let mut response = Direction::new(Side::Server, Side::Client, &counts.from_server);
+    let mut watch = pin!(Watch::new(limits));
+    std::future::poll_fn(|cx| {
+        let before = request.step + response.step;
+        let sent = request.poll(cx, &mut *client, &mut *server)?;
+        let received = response.poll(cx, &mut *server, &mut *client)?;
+        if sent.is_ready() && received.is_ready() {
+            return Poll::Ready(Ok(()));
+        }
+        let moved = request.step + response.step != before;
+        let half_closed = sent.is_ready() || received.is_ready();
+        watch.as_mut().poll(cx, moved, half_closed)
+    })
+    .await
+}
+
+/// Notices silence. Its timer is moved only when it fires, not with each byte.
+struct Watch {
+    limits: CopyLimits,
+    last: Instant,
+    half_closed: bool,
+    timer: Pin<Box<Sleep>>,
+}
+
+impl Watch {
+    fn new(limits: CopyLimits) -> Self {
+        let last = Instant::now();
+        Self {
+            limits,
+            last,
+            half_closed: false,
+            timer: Box::pin(tokio::time::sleep_until(last + limits.idle)),
+        }
+    }
+
+    fn limit(&self) -> Duration {
+        if self.half_closed {
+            self.limits.half_closed
+        } else {
+            self.limits.idle
+        }
+    }
+
+    fn poll(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        moved: bool,
+        half_closed: bool,
+    ) -> Poll<Result<(), CopyError>> {
+        if moved {
+            self.last = Instant::now();
+        }
+        if half_closed != self.half_closed {
+            self.half_closed = half_closed;
+            self.rearm();
+        }
+        while self.timer.as_mut().poll(cx).is_ready() {
+            if self.last + self.limit() <= Instant::now() {
+                return Poll::Ready(Err(if self.half_closed {
+                    CopyError::HalfClosedIdle
+                } else {
+                    CopyError::Idle
+                }));
+            }
+            self.rearm();
+        }
+        Poll::Pending
+    }
+
+    fn rearm(&mut self) {
+        let deadline = self.last + self.limit();
+        self.timer.as_mut().reset(deadline);
+    }
+}
+
+enum Phase {
+    Copying,
+    Closing,
+    Done,
+}
+
+struct Direction<'a> {
+    from: Side,
+    to: Side,
+    count: &'a AtomicU64,
+    phase: Phase,
+    buffer: Vec<u8>,
+    /// What of the buffer is read but not written.
+    start: usize,
+    end: usize,
+    unflushed: bool,
+    /// Grows with everything that happens.
+    step: u64,
+}
+
+impl<'a> Direction<'a> {
+    fn new(from: Side, to: Side, count: &'a AtomicU64) -> Self {
+        Self {
+            from,
+            to,
+            count,
+            phase: Phase::Copying,
+            buffer: vec![0; FIRST_BUFFER],
+            start: 0,
+            end: 0,
+            unflushed: false,
+            step: 0,
+        }
+    }
+
+    fn poll<R, W>(
+        &mut self,
+        cx: &mut Context<'_>,
+        reader: &mut R,
+        writer: &mut W,
+    ) -> Poll<Result<(), CopyError>>
+    where
+        R: AsyncRead + Unpin,
+        W: AsyncWrite + Unpin,
+    {
+        let mut rounds = 0;
+        loop {
+            match self.phase {
+                Phase::Copying if self.start < self.end => {
+                    ready!(self.write(cx, writer))
+                        .map_err(|source| self.failed(self.to, source))?;
+                }
+                Phase::Copying if rounds == MOST_ROUNDS => {
+                    cx.waker().wake_by_ref();
+                    return Poll::Pending;
+                }
+                Phase::Copying => {
+                    rounds += 1;
+                    match self.read(cx, reader) {
+                        Poll::Ready(read) => {
+                            read.map_err(|source| self.failed(self.from, source))?
+                        }
+                        Poll::Pending => {
+                            let flushed = self.flush(cx, writer);
+                            flushed.map_err(|source| self.failed(self.to, source))?;
+                            return Poll::Pending;
+                        }
+                    }
+                }
+                Phase::Closing => {
+                    ready!(Pin::new(&mut *writer).poll_shutdown(cx))
+                        .map_err(|source| self.failed(self.to, source))?;
+                    self.step += 1;
+                    self.phase = Phase::Done;
+                    self.buffer = Vec::new();
+                }
+                Phase::Done => return Poll::Ready(Ok(())),
+            }
+        }
+    }
+
+    fn failed(&self, side: Side, source: io::Error) -> CopyError {
+        CopyError::Io { side, source }
+    }
+
+    fn read<R>(&mut self, cx: &mut Context<'_>, reader: &mut R) -> Poll<io::Result<()>>
+    where
+        R: AsyncRead + Unpin,
+    {
+        let mut buffer = ReadBuf::new(&mut self.buffer);
+        ready!(Pin::new(reader).poll_read(cx, &mut buffer))?;
+        let length = buffer.filled().len();
+        self.start = 0;
+        self.end = length;
+        self.step += 1;
+        if length == 0 {
+            self.phase = Phase::Closing;
+        }
+        Poll::Ready(Ok(()))
+    }
+
+    fn write<W>(&mut self, cx: &mut Context<'_>, writer: &mut W) -> Poll<io::Result<()>>
+    where
+        W: AsyncWrite + Unpin,
+    {
+        let data = &self.buffer[self.start..self.end];
+        let written = ready!(Pin::new(writer).poll_write(cx, data))?;
+        if written == 0 {
+            return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
+        }
+        self.start += written;
+        self.unflushed = true;
+        self.step += 1;
+        self.count.fetch_add(written as u64, Ordering::Relaxed);
+        self.grow();
+        Poll::Ready(Ok(()))
+    }
+
+    /// A buffer that was filled at one go was too small.
+    fn grow(&mut self) {
+        if self.start == self.end && self.end == self.buffer.len() && self.end < LARGEST_BUFFER {
+            self.buffer = vec![0; self.end * 4];
+            self.start = 0;
+            self.end = 0;
+        }
+    }
+
+    fn flush<W>(&mut self, cx: &mut Context<'_>, writer: &mut W) -> io::Result<()>
+    where
+        W: AsyncWrite + Unpin,
+    {
+        if self.unflushed
+            && let Poll::Ready(flushed) = Pin::new(writer).poll_flush(cx)
+        {
+            flushed?;
+            self.unflushed = false;
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,235 @@
+//! One connection of many requests.
+
+use std::{convert::Infallible, pin::pin, sync::Arc};
+
+use bytes::BytesMut;
+use heddle_filters::{Body, LocalExecutor, boxed};
+use heddle_telemetry::ResponseFlag;
+use http::{Request, Response, StatusCode};
+use hyper::{body::Incoming, service::service_fn};
+use hyper_util::rt::{TokioIo, TokioTimer};
+use tokio::{
+    io::{AsyncRead, AsyncReadExt},
+    time::{Instant, sleep_until, timeout},
+};
+
+use super::guard::{Guard, Signals};
+use crate::{
+    Accepted, HttpSettings, accept::Drain, classify::is_http2, live::LiveConnection,
+    prefixed::Prefixed, record::Problem,
+};
+
+/// Bytes that an HTTP/2 client may have under way on one stream, and on all together.
+const STREAM_WINDOW: u32 = 1 << 20;
+const CONNECTION_WINDOW: u32 = 4 << 20;
+
+/// Which HTTP a client speaks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Version {
+    Http1,
+    Http2,
+}
+
+/// Reads as far as it takes to know which HTTP a client speaks. `None`: it has closed the connection, said nothing for too
+/// long, or nothing before the drain began.
+pub(crate) async fn version_of<I: AsyncRead + Unpin>(
+    io: &mut I,
+    settings: &HttpSettings,
+    drain: &Drain,
+) -> Option<(Version, BytesMut)> {
+    let mut start = BytesMut::with_capacity(1024);
+    loop {
+        let limit = if start.is_empty() {
+            settings.idle
+        } else {
+            settings.header_time
+        };
+        let read = tokio::select! {
+            read = timeout(limit, io.read_buf(&mut start)) => read.ok()?.ok()?,
+            () = drain.begun.cancelled(), if start.is_empty() => return None,
+        };
+        match is_http2(&start) {
+            Some(true) => return Some((Version::Http2, start)),
+            Some(false) => return Some((Version::Http1, start)),
+            None if read == 0 => return None,
+            None => {}
+        }
+    }
+}
+
+/// How a connection ended, if not by the client's or the proxy's will.
+pub(crate) type HttpEnd = Option<Problem>;
+
+/// Serves connections by these settings.
+pub(crate) struct HttpServer<'a> {
+    pub(crate) settings: &'a HttpSettings,
+    pub(crate) drain: &'a Drain,
+    pub(crate) live: Option<&'a LiveConnection>,
+}
+
+/// A connection of hyper's of either version.
+trait Serving: Future<Output = hyper::Result<()>> {
+    /// Takes no new requests, and ends when the open ones have.
+    fn wind_down(self: std::pin::Pin<&mut Self>);
+}
+
+impl<I, S> Serving for hyper::server::conn::http1::UpgradeableConnection<I, S>
+where
+    Self: Future<Output = hyper::Result<()>>,
+    I: hyper::rt::Read + hyper::rt::Write + Unpin,
+    S: hyper::service::HttpService<Incoming, ResBody = Body>,
+    S::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+{
+    fn wind_down(self: std::pin::Pin<&mut Self>) {
+        self.graceful_shutdown();
+    }
+}
+
+impl<I, S> Serving for hyper::server::conn::http2::Connection<I, S, LocalExecutor>
+where
+    Self: Future<Output = hyper::Result<()>>,
+    I: hyper::rt::Read + hyper::rt::Write + Unpin,
+    S: hyper::service::HttpService<Incoming, ResBody = Body>,
+    S::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+    LocalExecutor: hyper::rt::bounds::Http2ServerConnExec<S::Future, Body>,
+{
+    fn wind_down(self: std::pin::Pin<&mut Self>) {
+        self.graceful_shutdown();
+    }
+}
+
+impl HttpServer<'_> {
+    /// Serves a connection whose first bytes are known, until it ends.
+    pub(crate) async fn serve<I, S, F>(
+        &self,
+        io: I,
+        (version, start): (Version, BytesMut),
+        service: S,
+    ) -> HttpEnd
+    where
+        I: Accepted,
+        S: Fn(Request<Body>) -> F + Clone + 'static,
+        F: Future<Output = Response<Body>> + 'static,
+    {
+        let io = Prefixed::new(start.freeze(), io);
+        match version {
+            Version::Http1 => self.serve_http1(io, service).await,
+            Version::Http2 => self.serve_http2(io, service).await,
+        }
+    }
+
+    async fn serve_http1<I, S, F>(&self, io: Prefixed<I>, service: S) -> HttpEnd
+    where
+        I: Accepted,
+        S: Fn(Request<Body>) -> F + Clone + 'static,
+        F: Future<Output = Response<Body>> + 'static,
+    {
+        let (io, signals) = Guard::http1(io, self.settings.header_bytes, self.settings.header_time);
+        let answers = Arc::clone(&signals);
+        let service = service_fn(move |request: Request<Incoming>| {
+            let answering = service(request.map(boxed));
+            let signals = Arc::clone(&answers);
+            async move {
+                let response = answering.await;
+                if response.status() == StatusCode::SWITCHING_PROTOCOLS {
+                    signals.upgraded();
+                }
+                Ok::<_, Infallible>(response)
+            }
+        });
+        let mut builder = hyper::server::conn::http1::Builder::new();
+        builder
+            .timer(TokioTimer::new())
+            // The guard's own limit begins with the first byte of a head; hyper's would end idle connections, too.
+            .header_read_timeout(None)
+            .half_close(true)
+            .auto_date_header(false)
+            .max_headers(self.settings.header_count)
+            .max_header_size(self.settings.header_bytes)
+            .max_buf_size(self.settings.header_bytes.max(8192));
+        let connection = builder
+            .serve_connection(TokioIo::new(io), service)
+            .with_upgrades();
+        self.run(connection, &signals).await
+    }
+
+    async fn serve_http2<I, S, F>(&self, io: Prefixed<I>, service: S) -> HttpEnd
+    where
+        I: Accepted,
+        S: Fn(Request<Body>) -> F + Clone + 'static,
+        F: Future<Output = Response<Body>> + 'static,
+    {
+        let (io, signals) = Guard::http2(io);
+        let service = service_fn(move |request: Request<Incoming>| {
+            let answering = service(request.map(boxed));
+            async move { Ok::<_, Infallible>(answering.await) }
+        });
+        let settings = self.settings;
+        let mut builder = hyper::server::conn::http2::Builder::new(LocalExecutor);
+        builder
+            .timer(TokioTimer::new())
+            .auto_date_header(false)
+            .initial_stream_window_size(STREAM_WINDOW)
+            .initial_connection_window_size(CONNECTION_WINDOW)
+            .max_header_list_size(u32::try_from(settings.header_bytes).unwrap_or(u32::MAX))
+            .max_concurrent_streams(settings.streams)
+            .max_pending_accept_reset_streams(settings.pending_resets)
+            .max_local_error_reset_streams(settings.error_resets)
+            .keep_alive_interval(settings.ping_interval)
+            .keep_alive_timeout(settings.ping_timeout);
+        let connection = builder.serve_connection(TokioIo::new(io), service);
+        self.run(connection, &signals).await
+    }
+
+    async fn run(&self, connection: impl Serving, signals: &Signals) -> HttpEnd {
+        let mut connection = pin!(connection);
+        let revoked = async {
+            match self.live {
+                Some(live) => live.revoked().await,
+                None => std::future::pending().await,
+            }
+        };
+        let mut revoked = pin!(revoked);
+        let mut winding_down = false;
+        loop {
+            tokio::select! {
+                result = &mut connection => return result.err().and_then(|e| problem_of(&e, signals)),
+                failure = &mut revoked => return Some(Problem::revoked(failure)),
+                () = self.drain.over.cancelled() => return Some(Problem::drained()),
+                () = self.drain.begun.cancelled(), if !winding_down => {
+                    winding_down = true;
+                    connection.as_mut().wind_down();
+                }
+                () = sleep_until(signals.last_moved() + self.settings.idle) => {
+                    if signals.last_moved() + self.settings.idle <= Instant::now() {
+                        return None;
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// What of a connection's end is worth a line: a client that breaks the rules. One that goes away is not: its requests tell.
+fn problem_of(error: &hyper::Error, signals: &Signals) -> HttpEnd {
+    let reason = match signals.offence() {
+        Some(offence) => offence.to_string(),
+        None if signals.is_head_too_slow() => {
+            return Some(Problem::new(
+                ResponseFlag::IdleTimeout,
+                "the head of a request took too long",
+            ));
+        }
+        None if error.is_parse() || is_http2_violation(error) => error.to_string(),
+        None => return None,
+    };
+    Some(Problem::new(ResponseFlag::ClientProtocolError, reason))
+}
+
+fn is_http2_violation(error: &hyper::Error) -> bool {
+    use std::error::Error as _;
+    error
+        .source()
+        .and_then(|source| source.downcast_ref::<h2::Error>())
+        .is_some_and(|error| !error.is_io() && error.reason() != Some(h2::Reason::NO_ERROR))
+}

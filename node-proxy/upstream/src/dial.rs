@@ -1,0 +1,164 @@
+//! One attempt to connect to one endpoint: plain TCP from the origin's network namespace, or a stream in a tunnel.
+
+use std::{future::Future, net::SocketAddr, sync::Arc, time::Duration};
+
+use heddle_cert_client::{CertError, Certificates};
+use heddle_config::{ProxyConfig, Tunnel, Workload};
+use heddle_hbone::{HboneStream, OpenError};
+use heddle_identity::SpiffeId;
+use heddle_redirect::socket;
+use http::HeaderMap;
+use rustls::pki_types::ServerName;
+use tokio::net::TcpStream;
+use tokio_rustls::{TlsConnector, client::TlsStream};
+
+use crate::{
+    BoxedIo, DialError, Origin, Target, UpstreamSettings,
+    tunnels::{Peer, TunnelKey, Tunnels},
+};
+
+/// Why an attempt failed, and what that means for the others.
+pub(crate) enum Failure {
+    /// This endpoint failed; another one may not.
+    Endpoint(Arc<DialError>),
+    /// No other endpoint can help: we have no certificate.
+    Certificate(CertError),
+}
+
+impl From<DialError> for Failure {
+    fn from(error: DialError) -> Self {
+        Self::Endpoint(Arc::new(error))
+    }
+}
+
+/// How to reach an address, by what the configuration says about who is there.
+pub(crate) fn target(config: &ProxyConfig, address: SocketAddr) -> Target {
+    let workload = config.workloads.at(address.ip()).cloned();
+    Target {
+        address,
+        mtls: workload.as_deref().is_some_and(speaks_hbone),
+        workload,
+    }
+}
+
+fn speaks_hbone(workload: &Workload) -> bool {
+    // The address of a pod in its node's network does not tell who is there, so no identity could be expected.
+    workload.tunnel == Tunnel::Hbone && !workload.host_network
+}
+
+/// Makes connections for one worker.
+pub(crate) struct Dialer {
+    pub(crate) certificates: Certificates,
+    pub(crate) tunnels: Tunnels,
+    pub(crate) settings: Arc<UpstreamSettings>,
+}
+
+impl Dialer {
+    /// Connects; `limit` is for each step. What the target says is done: a failed tunnel is a failure, never a plain connection.
+    pub(crate) async fn dial(
+        &self,
+        from: &Origin,
+        target: &Target,
+        limit: Duration,
+    ) -> Result<BoxedIo, Failure> {
+        match &target.workload {
+            Some(workload) if target.mtls => {
+                let stream = self
+                    .open_stream(from, workload, target.address, limit)
+                    .await?;
+                Ok(Box::new(stream))
+            }
+            _ => Ok(Box::new(tcp(from, target.address, limit).await?)),
+        }
+    }
+
+    async fn open_stream(
+        &self,
+        from: &Origin,
+        workload: &Workload,
+        address: SocketAddr,
+        limit: Duration,
+    ) -> Result<HboneStream, Failure> {
+        let key = TunnelKey {
+            origin: from.key(),
+            peer: Peer::of(workload),
+            address: SocketAddr::new(address.ip(), self.settings.hbone_port),
+        };
+        let mut retried = false;
+        loop {
+            let make = || self.make_tunnel(from, &workload.identity, key.address, limit);
+            let (tunnel, is_new) = self.tunnels.checkout(&key, make).await?;
+            let opened = within(
+                "opening a stream",
+                limit,
+                tunnel.open(address, HeaderMap::new()),
+            );
+            match opened.await? {
+                Ok(stream) => return Ok(stream),
+                // It went away in this very moment; nothing was sent.
+                Err(error) if error.is_tunnel_gone() && !is_new && !retried => retried = true,
+                Err(OpenError::Refused(status)) => return Err(DialError::Refused(status).into()),
+                Err(error) => return Err(DialError::Open(error).into()),
+            }
+        }
+    }
+
+    async fn make_tunnel(
+        &self,
+        from: &Origin,
+        expected: &SpiffeId,
+        address: SocketAddr,
+        limit: Duration,
+    ) -> Result<heddle_hbone::client::Tunnel, Failure> {
+        let config = self
+            .certificates
+            .client_config(&from.identity, expected)
+            .await
+            .map_err(Failure::Certificate)?;
+        let stream = tcp(from, address, limit).await?;
+        let tls = tls(config, stream, address, limit).await?;
+        let (tunnel, driver) = heddle_hbone::client::connect(tls, self.settings.hbone)
+            .await
+            .map_err(DialError::Tunnel)?;
+        tokio::task::spawn_local(async move {
+            if let Err(error) = driver.await {
+                tracing::debug!(%address, %error, "tunnel ended");
+            }
+        });
+        Ok(tunnel)
+    }
+}
+
+async fn tcp(from: &Origin, address: SocketAddr, limit: Duration) -> Result<TcpStream, DialError> {
+    let socket = socket::connect_socket(&from.netns, address, None).map_err(DialError::Socket)?;
+    within("TCP", limit, socket.connect(address))
+        .await?
+        .map_err(DialError::Tcp)
+}
+
+async fn tls(
+    config: Arc<rustls::ClientConfig>,
+    stream: TcpStream,
+    address: SocketAddr,
+    limit: Duration,
+) -> Result<TlsStream<TcpStream>, DialError> {
+    // Required by the type, but neither sent (no SNI) nor checked: the configuration expects an identity.
+    let name = ServerName::IpAddress(address.ip().into());
+    within(
+        "TLS",
+        limit,
+        TlsConnector::from(config).connect(name, stream),
+    )
+    .await?
+    .map_err(DialError::Tls)
+}
+
+async fn within<F: Future>(
+    step: &'static str,
+    limit: Duration,
+    future: F,
+) -> Result<F::Output, DialError> {
+    tokio::time::timeout(limit, future)
+        .await
+        .map_err(|_| DialError::Timeout { step, limit })
+}

@@ -1,0 +1,249 @@
+//! One request, from the choice of an endpoint to the response's head.
+
+use std::time::Instant;
+
+use heddle_routing::ClusterName;
+use http::{Request, Response, request};
+use http_body::Body as _;
+use hyper::{body::Incoming, client::conn::TrySendError};
+
+use crate::{
+    Answer, Body, ConnectError, Origin, RequestError, Upstream,
+    attempt::{Attempt, Attempts},
+    balance::Pending,
+    body::empty_body,
+    dial::Failure,
+    error::http2_error,
+    http::{
+        form::{self, Protocol},
+        http1::{Http1, Http1Body},
+        http2::{Http2, Http2Body},
+    },
+};
+
+/// A connection of either protocol, for one request.
+enum Connection {
+    Http1(Http1),
+    Http2(Http2),
+}
+
+/// A connection that died is replaced so often for one request. More than once only if request after request meets connections
+/// that the endpoint closes at that very moment.
+const MOST_REPLAYS: u32 = 3;
+
+/// Why a request was not answered.
+enum SendFailure {
+    /// The request can be sent again: it was not sent, or sending it twice does no harm.
+    Replay(Request<Body>, hyper::Error),
+    /// It may have had an effect.
+    Final(hyper::Error),
+}
+
+impl Upstream {
+    pub(crate) async fn send(
+        &self,
+        from: &Origin,
+        cluster: &ClusterName,
+        mut request: Request<Body>,
+    ) -> Result<Answer, RequestError> {
+        let mut attempts = self.attempts(cluster)?;
+        let protocol = form::protocol(attempts.cluster.http, &request)?;
+        form::shape(&mut request, protocol)?;
+        let (mut attempt, mut connection, mut reused) =
+            self.checkout(from, &mut attempts, protocol).await?;
+        let mut replays = 0;
+        loop {
+            let pending = attempt.load.begin();
+            match connection.send(request, reused, pending).await {
+                Ok(response) => {
+                    attempt
+                        .load
+                        .observe(Instant::now(), attempt.begun.elapsed());
+                    return Ok(Answer {
+                        response,
+                        target: attempt.target,
+                    });
+                }
+                Err(SendFailure::Replay(again, _)) if replays < MOST_REPLAYS => {
+                    replays += 1;
+                    request = again;
+                }
+                Err(SendFailure::Replay(_, source) | SendFailure::Final(source)) => {
+                    attempt.load.fail(Instant::now());
+                    return Err(RequestError::Broken {
+                        target: attempt.target,
+                        source,
+                    });
+                }
+            }
+            (connection, reused) = match self.fresh(from, &attempts, &attempt, protocol).await {
+                Ok(fresh) => (fresh, false),
+                Err(failure) => {
+                    attempts.failed(attempt, failure)?;
+                    let next = self.checkout(from, &mut attempts, protocol).await?;
+                    attempt = next.0;
+                    (next.1, next.2)
+                }
+            };
+        }
+    }
+
+    /// Chooses an endpoint and gets a connection to it; endpoints that fail are replaced by others. Tells whether the connection
+    /// has served others before.
+    async fn checkout(
+        &self,
+        from: &Origin,
+        attempts: &mut Attempts,
+        protocol: Protocol,
+    ) -> Result<(Attempt, Connection, bool), ConnectError> {
+        let limit = self.inner.settings.connect_deadline;
+        let connecting = async {
+            loop {
+                let attempt = self.next(attempts, from)?;
+                // Counts as load while connecting too.
+                let _pending = attempt.load.begin();
+                match self
+                    .connection(from, attempts, &attempt, protocol, false)
+                    .await
+                {
+                    Ok((connection, reused)) => return Ok((attempt, connection, reused)),
+                    Err(failure) => attempts.failed(attempt, failure)?,
+                }
+            }
+        };
+        let done = tokio::time::timeout(limit, connecting).await;
+        done.unwrap_or_else(|_| {
+            Err(ConnectError::Deadline {
+                limit,
+                tried: attempts.tried(),
+            })
+        })
+    }
+
+    /// A new connection to the same endpoint, after a used one died.
+    async fn fresh(
+        &self,
+        from: &Origin,
+        attempts: &Attempts,
+        attempt: &Attempt,
+        protocol: Protocol,
+    ) -> Result<Connection, Failure> {
+        let (connection, _) = self
+            .connection(from, attempts, attempt, protocol, true)
+            .await?;
+        Ok(connection)
+    }
+
+    async fn connection(
+        &self,
+        from: &Origin,
+        attempts: &Attempts,
+        attempt: &Attempt,
+        protocol: Protocol,
+        fresh: bool,
+    ) -> Result<(Connection, bool), Failure> {
+        let limit = attempts.cluster.connect_timeout;
+        let (pools, dialer) = (&self.inner.http, &self.inner.dialer);
+        match protocol {
+            Protocol::Http1 => {
+                let taken = pools
+                    .http1(dialer, from, &attempt.target, limit, fresh)
+                    .await?;
+                Ok((Connection::Http1(taken.0), taken.1))
+            }
+            // A closed connection is not taken again, so that here `fresh` needs nothing special.
+            Protocol::Http2 => {
+                let taken = pools.http2(dialer, from, &attempt.target, limit).await?;
+                Ok((Connection::Http2(taken.0), taken.1))
+            }
+        }
+    }
+}
+
+impl Connection {
+    async fn send(
+        self,
+        request: Request<Body>,
+        reused: bool,
+        pending: Pending,
+    ) -> Result<Response<Body>, SendFailure> {
+        let copy = Copy::of(&request, reused);
+        match self {
+            Self::Http1(mut connection) => {
+                let sent = connection.sender.try_send_request(request).await;
+                let response = sent.map_err(|error| copy.failure(error))?;
+                Ok(response.map(|body| Http1Body::boxed(body, connection, pending)))
+            }
+            Self::Http2(mut place) => {
+                let sent = place.sender.try_send_request(request).await;
+                let response: Response<Incoming> = sent.map_err(|error| copy.failure(error))?;
+                Ok(response.map(|body| Http2Body::boxed(body, place, pending)))
+            }
+        }
+    }
+}
+
+/// The head of a request that has no body, to send it again if its connection turns out to be dead.
+struct Copy {
+    head: Option<request::Parts>,
+    /// Sending it twice has the effect of sending it once (RFC 9110 section 9.2.2), and the connection had served others
+    /// before: then it was most likely closed while the request was on its way (RFC 9112 section 9.3.1).
+    repeatable: bool,
+}
+
+impl Copy {
+    fn of(request: &Request<Body>, reused: bool) -> Self {
+        let bodiless = request.body().is_end_stream();
+        Self {
+            head: (bodiless && reused).then(|| head_of(request)),
+            repeatable: reused && request.method().is_idempotent(),
+        }
+    }
+
+    fn failure(self, mut error: TrySendError<Request<Body>>) -> SendFailure {
+        if let Some(request) = error.take_message() {
+            return SendFailure::Replay(request, error.into_error());
+        }
+        let error = error.into_error();
+        match self.head {
+            Some(head) if was_not_processed(&error) || (self.repeatable && died(&error)) => {
+                SendFailure::Replay(Request::from_parts(head, empty_body()), error)
+            }
+            _ => SendFailure::Final(error),
+        }
+    }
+}
+
+fn head_of(request: &Request<Body>) -> request::Parts {
+    let mut copy = Request::new(());
+    *copy.method_mut() = request.method().clone();
+    *copy.uri_mut() = request.uri().clone();
+    *copy.version_mut() = request.version();
+    *copy.headers_mut() = request.headers().clone();
+    *copy.extensions_mut() = request.extensions().clone();
+    copy.into_parts().0
+}
+
+/// The endpoint says itself that it did nothing (RFC 9113 section 8.7).
+fn was_not_processed(error: &hyper::Error) -> bool {
+    http2_error(error).is_some_and(|error| {
+        error.reason() == Some(h2::Reason::REFUSED_STREAM)
+            || (error.is_go_away()
+                && error.is_remote()
+                && error.reason() == Some(h2::Reason::NO_ERROR))
+    })
+}
+
+/// The connection ended before the response, as opposed to a response that is malformed.
+fn died(error: &hyper::Error) -> bool {
+    error.is_closed() || error.is_canceled() || error.is_incomplete_message() || is_io(error)
+}
+
+fn is_io(error: &hyper::Error) -> bool {
+    std::error::Error::source(error).is_some_and(|source| {
+        source.is::<std::io::Error>()
+            || source
+                .downcast_ref::<h2::Error>()
+                .is_some_and(h2::Error::is_io)
+    })
+}

@@ -1,0 +1,7 @@
+mod balance;
+mod bytes;
+mod form;
+mod requests;
+mod servers;
+mod tunnels;
+mod world;

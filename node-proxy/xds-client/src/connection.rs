@@ -1,0 +1,150 @@
+//! The way to a control plane.
+
+use std::time::Duration;
+
+use heddle_proto::envoy::service::discovery::v3::{
+    DeltaDiscoveryRequest, DeltaDiscoveryResponse,
+    aggregated_discovery_service_client::AggregatedDiscoveryServiceClient,
+};
+use tokio::sync::mpsc;
+use tokio_stream::wrappers::UnboundedReceiverStream;
+use tonic::{
+    Request, Streaming,
+    metadata::MetadataValue,
+    transport::{Certificate, Channel, ClientTlsConfig, Endpoint},
+};
+
+use crate::TokenSource;
+
+/// Limit for TCP and TLS together.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+/// A ping after so long without news, and so long to wait for its answer: a dead control plane is noticed within 10 s.
+const PING_INTERVAL: Duration = Duration::from_secs(5);
+const PING_TIMEOUT: Duration = Duration::from_secs(5);
+/// Largest response: the first one of a big mesh holds all workloads.
+const MAX_RESPONSE: usize = 256 * 1024 * 1024;
+
+/// A control plane's address.
+#[derive(Clone, Debug)]
+pub struct Server {
+    /// `https://control-plane.heddle-system:15012`, or `http://` without TLS (tests).
+    pub uri: String,
+    /// How to verify it. Needed for `https`.
+    pub tls: Option<Tls>,
+}
+
+/// How to verify a control plane.
+#[derive(Clone, Debug)]
+pub struct Tls {
+    /// Roots, PEM.
+    pub roots: String,
+    /// The name that its certificate must have.
+    pub server_name: String,
+}
+
+/// Why there is no stream.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum ConnectError {
+    #[error("no control plane is configured")]
+    NoServer,
+    #[error("{0}")]
+    Token(#[from] std::io::Error),
+    #[error("the token has characters that no HTTP header may have")]
+    TokenForm,
+    #[error("{uri}: {problem}")]
+    Transport { uri: String, problem: String },
+    #[error("{uri}: {status}")]
+    Refused { uri: String, status: String },
+}
+
+/// A stream: what is sent and what comes.
+pub(crate) struct Stream {
+    pub(crate) requests: mpsc::UnboundedSender<DeltaDiscoveryRequest>,
+    pub(crate) responses: Streaming<DeltaDiscoveryResponse>,
+}
+
+/// Opens a stream; `first` are the requests to begin with. Some servers say nothing before they have something to send,
+/// so the requests are on their way while the answer is awaited.
+pub(crate) async fn open(
+    server: &Server,
+    token: &dyn TokenSource,
+    first: Vec<DeltaDiscoveryRequest>,
+) -> Result<Stream, ConnectError> {
+    let token = token.token()?;
+    let channel = connect(server).await?;
+    // Unbounded, but there is at most one answer for each response and one request for each change of subscriptions.
+    let (sender, receiver) = mpsc::unbounded_channel();
+    for request in first {
+        // The receiver is right here.
+        let _ = sender.send(request);
+    }
+    let mut request = Request::new(UnboundedReceiverStream::new(receiver));
+    if let Some(token) = token {
+        let mut value = MetadataValue::try_from(format!("Bearer {token}"))
+            .map_err(|_| ConnectError::TokenForm)?;
+        value.set_sensitive(true);
+        request.metadata_mut().insert("authorization", value);
+    }
+    let mut client = AggregatedDiscoveryServiceClient::new(channel).max_decoding_message_size(MAX_RESPONSE);
+    match client.delta_aggregated_resources(request).await {
+        Ok(response) => Ok(Stream {
+            requests: sender,
+            responses: response.into_inner(),
+        }),
+        Err(status) => Err(ConnectError::Refused {
+            uri: server.uri.clone(),
+            status: describe(&status),
+        }),
+    }
+}
+
+async fn connect(server: &Server) -> Result<Channel, ConnectError> {
+    let failed = |error: tonic::transport::Error| ConnectError::Transport {
+        uri: server.uri.clone(),
+        problem: with_causes(&error),
+    };
+    let mut endpoint = Endpoint::from_shared(server.uri.clone())
+        .map_err(failed)?
+        .connect_timeout(CONNECT_TIMEOUT)
+        .http2_keep_alive_interval(PING_INTERVAL)
+        .keep_alive_timeout(PING_TIMEOUT)
+        .keep_alive_while_idle(true)
+        .http2_adaptive_window(true)
+        .tcp_nodelay(true);
+    if let Some(tls) = &server.tls {
+        let config = ClientTlsConfig::new()
+            .ca_certificate(Certificate::from_pem(&tls.roots))
+            .domain_name(&tls.server_name);
+        endpoint = endpoint.tls_config(config).map_err(failed)?;
+    }
+    // TLS has a part in connecting that `connect_timeout` does not cover.
+    match tokio::time::timeout(CONNECT_TIMEOUT, endpoint.connect()).await {
+        Ok(result) => result.map_err(failed),
+        Err(_) => Err(ConnectError::Transport {
+            uri: server.uri.clone(),
+            problem: format!("no connection within {CONNECT_TIMEOUT:?}"),
+        }),
+    }
+}
+
+/// tonic says "transport error"; the cause says why.
+pub(crate) fn with_causes(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(inner) = cause {
+        let next = inner.to_string();
+        if !text.contains(&next) {
+            text = format!("{text}: {next}");
+        }
+        cause = inner.source();
+    }
+    text
+}
+
+/// A gRPC status in one line.
+pub(crate) fn describe(status: &tonic::Status) -> String {
+    match std::error::Error::source(status) {
+        Some(cause) => format!("{:?}: {}: {}", status.code(), status.message(), with_causes(cause)),
+        None => format!("{:?}: {}", status.code(), status.message()),
+    }
+}
