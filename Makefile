@@ -14,7 +14,7 @@ help: ## This list
 test: ## All checks and tests; the last lines count them
 	@scripts/test.sh
 
-lint: ## Format, clippy, documentation
+lint: ## Format, clippy with warnings denied, documentation
 	cargo fmt --all --check
 	cargo clippy --workspace --all-targets --locked -- -D warnings
 	RUSTDOCFLAGS='-D warnings' cargo doc --workspace --no-deps --locked

@@ -15,7 +15,8 @@ step() {
   "$@" || failed=1
 }
 
-step "lint" make --no-print-directory lint
+step "format" cargo fmt --all --check
+step "clippy" cargo clippy --workspace --all-targets --locked
 echo
 echo "== tests"
 cargo test --workspace --locked --no-fail-fast 2>&1 | tee "$log" || failed=1

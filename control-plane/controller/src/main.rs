@@ -16,6 +16,7 @@ mod metrics;
 mod pipeline;
 mod problems;
 mod serving;
+mod transitions;
 
 use std::{process::ExitCode, sync::Arc, time::Duration};
 
@@ -115,10 +116,13 @@ async fn run(arguments: Arguments) -> anyhow::Result<()> {
         .add_service(xds.clone().into_service())
         .add_service(certificates.into_service())
         .serve_with_incoming_shutdown(incoming, async move { drain.cancelled().await });
-    let server = tokio::spawn(server);
+    let mut server = tokio::spawn(server);
     tracing::info!(address = %arguments.listen, "serving xDS and certificates");
     tokio::select! {
         ended = &mut pipeline => return pipeline_ended(ended),
+        ended = &mut server, if !shutdown.is_cancelled() => {
+            ended.context("the xDS server broke")?.context("the xDS server ended")?;
+        }
         () = shutdown.cancelled() => {}
     }
     tracing::info!("draining");

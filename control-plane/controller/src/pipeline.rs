@@ -3,7 +3,7 @@
 use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
 use heddle_issuer::Issuer;
-use heddle_resolve::Resolver;
+use heddle_resolve::{Resolver, Statuses};
 use heddle_snapshot::Snapshot;
 use heddle_sources::{Severity, Update, Updates};
 use heddle_translate::Translator;
@@ -17,6 +17,7 @@ use crate::{
     board::{Board, Round},
     metrics::Metrics,
     problems::Problems,
+    transitions,
 };
 
 /// How often the certificate authority looks whether a root is due.
@@ -115,6 +116,12 @@ impl Pipeline {
         self.metrics
             .problems
             .set(i64::try_from(problems.len()).unwrap_or(i64::MAX));
+        let last = self.board.round();
+        let nothing = Statuses::default();
+        let known = last.as_ref().map_or(&nothing, |last| &last.statuses);
+        for line in transitions::between(known, &resolved.statuses) {
+            tracing::info!("status: {line}");
+        }
         let round = Round::new(&resolved.mesh, resolved.statuses.clone(), problems);
         self.snapshots.send_replace(translated.snapshot);
         self.board.publish(round);

@@ -175,7 +175,7 @@ fn a_new_pod_touches_itself_its_service_port_and_the_sets_that_it_enters() {
 }
 
 #[test]
-fn a_node_that_says_nothing_new_touches_nothing() {
+fn objects_that_nothing_depends_on_touch_nothing() {
     assert_eq!(
         cost("apiVersion: v1\nkind: Secret\nmetadata: {namespace: shop, name: x}\n"),
         [""; 0]
@@ -189,7 +189,7 @@ fn a_node_that_says_nothing_new_touches_nothing() {
 }
 
 #[test]
-fn a_service_that_changes_its_name_for_a_port_touches_its_own_entries() {
+fn a_service_whose_port_gets_a_name_touches_its_own_entry() {
     let yaml = "apiVersion: v1\nkind: Service\nmetadata: {namespace: shop, name: s3}\nspec: {clusterIP: 10.96.0.3, selector: {app: s3}, ports: [{name: http, port: 80}]}\n";
     assert_eq!(cost(yaml), ["service shop/s3"]);
 }

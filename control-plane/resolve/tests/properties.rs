@@ -64,7 +64,7 @@ fn keeps_what_did_not_change(old: &Resolved, new: &Resolved) -> Result<(), Strin
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 256, max_shrink_iters: 4096, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { max_shrink_iters: 4096, ..ProptestConfig::default() })]
 
     #[test]
     fn changes_lead_to_the_same_result_as_starting_from_scratch(

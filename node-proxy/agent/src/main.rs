@@ -26,7 +26,7 @@ use heddle_cert_client::{Certificates, GrpcIssuer, Token};
 use heddle_config::SharedConfig;
 use heddle_identity::SpiffeId;
 use heddle_telemetry::{MAX_SERIES, Metrics};
-use heddle_xds_client::{Backoff, Client, FileToken, Server, Tls};
+use heddle_xds_client::{Backoff, Client, FileToken, Keepalive, Server, Tls};
 use tokio::{
     signal::unix::{SignalKind, signal},
     sync::watch,
@@ -94,6 +94,7 @@ async fn run(arguments: Arguments) -> anyhow::Result<()> {
         token: Arc::new(FileToken(arguments.token_file.clone())),
         wildcards: heddle_xds_client::Settings::node_wildcards(),
         backoff: Backoff::default(),
+        keepalive: Keepalive::default(),
     });
     let status = client.status();
     let streaming = tokio::spawn(async move { client.run(configuration).await });

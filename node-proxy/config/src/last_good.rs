@@ -59,7 +59,9 @@ pub fn save(path: &Path, updates: &[Update]) -> io::Result<()> {
     // On disk before it is in place: after a power cut there must not be an empty file under the good name.
     file.sync_all()?;
     fs::rename(&beside, path)?;
-    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
+    let folder = path
+        .parent()
+        .filter(|folder| !folder.as_os_str().is_empty());
     fs::File::open(folder.unwrap_or(Path::new(".")))?.sync_all()
 }
 
@@ -78,7 +80,10 @@ pub fn load(path: &Path) -> Result<Vec<Update>, LoadError> {
 
 /// The content of the file.
 pub fn encode(updates: &[Update]) -> Vec<u8> {
-    let body: Vec<u8> = updates.iter().flat_map(|update| message(update).encode_length_delimited_to_vec()).collect();
+    let body: Vec<u8> = updates
+        .iter()
+        .flat_map(|update| message(update).encode_length_delimited_to_vec())
+        .collect();
     let hash = blake3::hash(&body);
     [FORMAT, hash.as_bytes(), &body].concat()
 }
@@ -115,7 +120,8 @@ pub fn decode(bytes: &[u8]) -> Result<Vec<Update>, Damage> {
     }
     let mut updates = Vec::new();
     while !body.is_empty() {
-        let message = DeltaDiscoveryResponse::decode_length_delimited(&mut body).map_err(|_| Damage::Content)?;
+        let message = DeltaDiscoveryResponse::decode_length_delimited(&mut body)
+            .map_err(|_| Damage::Content)?;
         updates.push(update(message));
     }
     Ok(updates)

@@ -9,7 +9,8 @@ use tokio::{
 };
 
 /// How long one resolver may take; clients ask again after 5 s (resolv.conf(5)).
-const PATIENCE: Duration = Duration::from_secs(2);
+/// (Tests that hold queries back must not meet it, however busy the machine.)
+const PATIENCE: Duration = Duration::from_secs(if cfg!(test) { 600 } else { 2 });
 
 /// A boxed future.
 pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;

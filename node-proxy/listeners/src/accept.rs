@@ -2,6 +2,7 @@
 
 use std::{io, net::TcpListener, rc::Rc, sync::Arc, time::Duration};
 
+use heddle_filters::Failure;
 use heddle_redirect::socket::original_destination;
 use heddle_telemetry::{ActiveConnection, Direction, ResponseFlag};
 use socket2::{SockRef, TcpKeepalive};
@@ -12,7 +13,6 @@ use tokio::{
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{Accepted, ConnectionInfo, DataPath, record::TcpRecord};
-use heddle_filters::Failure;
 
 /// After an error that is not the client's (no file descriptors left) the loop rests, so that it does not spin.
 const REST: Duration = Duration::from_millis(50);
@@ -144,9 +144,13 @@ fn refuse_for_limit(
     path: &DataPath,
 ) {
     stream.abort_on_drop();
-    let failure = Failure::new(
+    TcpRecord::begin(direction, info, &path.metrics).refused(&too_many());
+}
+
+/// The limit of a pod's connections is reached.
+pub(crate) fn too_many() -> Failure {
+    Failure::new(
         ResponseFlag::ConnectionLimit,
         "the pod has too many open connections",
-    );
-    TcpRecord::begin(direction, info, &path.metrics).refused(&failure);
+    )
 }

@@ -15,7 +15,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     Accepted, ConnectionInfo, DataPath, PodContext, Worker,
-    accept::{Drain, accept_loop},
+    accept::{Drain, accept_loop, too_many},
     application::{LastLeg, PodLeg},
     connection::canonical,
     data_path::pod_of,
@@ -112,16 +112,16 @@ async fn prove<I: Accepted>(
         let config = path.config.load();
         pod_of(&config, pod)?.identity.clone()
     };
-    // Never closed; if it were, there would be no handshake.
+    let settings = certificates
+        .server_config(&own)
+        .await
+        .map_err(|error| Failure::new(ResponseFlag::IdentityUnavailable, error.to_string()))?;
+    // Taken only now: whoever waits for a certificate must not keep the handshakes of others waiting.
     let _permit = path
         .handshakes
         .acquire()
         .await
         .map_err(|error| tls(error.to_string()))?;
-    let settings = certificates
-        .server_config(&own)
-        .await
-        .map_err(|error| Failure::new(ResponseFlag::IdentityUnavailable, error.to_string()))?;
     let io = TlsAcceptor::from(settings)
         .accept(io)
         .await
@@ -203,6 +203,11 @@ impl<L: LastLeg> Peer<L> {
                 .node_addresses
                 .contains(&self.info.peer.ip()),
         };
+        let Ok(_permit) = self.pod.connections.try_acquire() else {
+            request.refuse(StatusCode::SERVICE_UNAVAILABLE);
+            return record.refused(&too_many());
+        };
+        let _active = self.path.metrics.connection(Direction::Inbound);
         let arrived = match Arrived::admit(arrival, &self.pod, &self.path, record) {
             Ok(arrived) => arrived,
             Err(Refused { failure, record }) => {

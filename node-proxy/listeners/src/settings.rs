@@ -9,7 +9,8 @@ use heddle_hbone::CopyLimits;
 pub struct Settings {
     /// For everything that is read as HTTP.
     pub http: HttpSettings,
-    /// Connections that one pod may have open, over all its listeners and workers; more are reset at once.
+    /// Connections that one pod may have open, over all its listeners and workers, HBONE streams counted too; more are
+    /// refused at once.
     pub connections_per_pod: usize,
     /// TLS handshakes under way on one worker; more wait.
     pub handshakes: usize,

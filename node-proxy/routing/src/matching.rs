@@ -71,7 +71,10 @@ impl HeaderMatcher {
             ":method" => Some(borrowed(request.method.as_str())),
             ":authority" | "host" => request_host(request).map(borrowed),
             ":scheme" => request.uri.scheme_str().map(borrowed),
-            ":path" => request.uri.path_and_query().map(|path| borrowed(path.as_str())),
+            ":path" => request
+                .uri
+                .path_and_query()
+                .map(|path| borrowed(path.as_str())),
             name => joined(request, name),
         }
     }

@@ -40,7 +40,9 @@ impl Redirect {
         let old = request.uri.path();
         let path = match &self.path {
             None => old.to_owned(),
-            Some(RedirectPath::Full(path)) if path.contains('?') => return rooted(path.to_string()),
+            Some(RedirectPath::Full(path)) if path.contains('?') => {
+                return rooted(path.to_string());
+            }
             Some(RedirectPath::Full(path)) => path.to_string(),
             Some(RedirectPath::Prefix(prefix)) => replace_prefix(matched, old, prefix),
         };

@@ -6,14 +6,12 @@ use std::{
 };
 
 use heddle_proto::{
-    envoy::config::core::v3::Node,
-    envoy::service::discovery::v3::DeltaDiscoveryResponse,
-    type_url,
+    envoy::config::core::v3::Node, envoy::service::discovery::v3::DeltaDiscoveryResponse, type_url,
 };
 use tokio::time::Instant;
 
 use crate::{
-    Backoff, Handler, Server, Session, StatusHandle, TokenSource,
+    Backoff, Handler, Keepalive, Server, Session, StatusHandle, TokenSource,
     connection::{self, ConnectError, Stream, describe},
 };
 
@@ -34,6 +32,8 @@ pub struct Settings {
     pub wildcards: Vec<String>,
     /// Pauses between tries.
     pub backoff: Backoff,
+    /// How a dead control plane is noticed.
+    pub keepalive: Keepalive,
 }
 
 impl Settings {
@@ -146,7 +146,14 @@ impl Client {
         let servers = &self.settings.servers;
         let count = servers.len().max(1);
         let server = servers.get(server % count).ok_or(ConnectError::NoServer)?;
-        connection::open(server, &*self.settings.token, session.open(handler)).await
+        let first = session.open(handler);
+        connection::open(
+            server,
+            self.settings.keepalive,
+            &*self.settings.token,
+            first,
+        )
+        .await
     }
 
     fn answer(

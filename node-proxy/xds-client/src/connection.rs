@@ -18,9 +18,6 @@ use crate::TokenSource;
 
 /// Limit for TCP and TLS together.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
-/// A ping after so long without news, and so long to wait for its answer: a dead control plane is noticed within 10 s.
-const PING_INTERVAL: Duration = Duration::from_secs(5);
-const PING_TIMEOUT: Duration = Duration::from_secs(5);
 /// Largest response: the first one of a big mesh holds all workloads.
 const MAX_RESPONSE: usize = 256 * 1024 * 1024;
 
@@ -40,6 +37,24 @@ pub struct Tls {
     pub roots: String,
     /// The name that its certificate must have.
     pub server_name: String,
+}
+
+/// How a dead control plane is noticed: HTTP/2 pings. After both times together at the latest.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Keepalive {
+    /// A ping after so long without news.
+    pub interval: Duration,
+    /// So long to wait for its answer.
+    pub timeout: Duration,
+}
+
+impl Default for Keepalive {
+    fn default() -> Self {
+        Self {
+            interval: Duration::from_secs(5),
+            timeout: Duration::from_secs(5),
+        }
+    }
 }
 
 /// Why there is no stream.
@@ -67,11 +82,12 @@ pub(crate) struct Stream {
 /// so the requests are on their way while the answer is awaited.
 pub(crate) async fn open(
     server: &Server,
+    keepalive: Keepalive,
     token: &dyn TokenSource,
     first: Vec<DeltaDiscoveryRequest>,
 ) -> Result<Stream, ConnectError> {
     let token = token.token()?;
-    let channel = connect(server).await?;
+    let channel = connect(server, keepalive).await?;
     // Unbounded, but there is at most one answer for each response and one request for each change of subscriptions.
     let (sender, receiver) = mpsc::unbounded_channel();
     for request in first {
@@ -85,7 +101,8 @@ pub(crate) async fn open(
         value.set_sensitive(true);
         request.metadata_mut().insert("authorization", value);
     }
-    let mut client = AggregatedDiscoveryServiceClient::new(channel).max_decoding_message_size(MAX_RESPONSE);
+    let mut client =
+        AggregatedDiscoveryServiceClient::new(channel).max_decoding_message_size(MAX_RESPONSE);
     match client.delta_aggregated_resources(request).await {
         Ok(response) => Ok(Stream {
             requests: sender,
@@ -98,7 +115,7 @@ pub(crate) async fn open(
     }
 }
 
-async fn connect(server: &Server) -> Result<Channel, ConnectError> {
+async fn connect(server: &Server, keepalive: Keepalive) -> Result<Channel, ConnectError> {
     let failed = |error: tonic::transport::Error| ConnectError::Transport {
         uri: server.uri.clone(),
         problem: with_causes(&error),
@@ -106,8 +123,8 @@ async fn connect(server: &Server) -> Result<Channel, ConnectError> {
     let mut endpoint = Endpoint::from_shared(server.uri.clone())
         .map_err(failed)?
         .connect_timeout(CONNECT_TIMEOUT)
-        .http2_keep_alive_interval(PING_INTERVAL)
-        .keep_alive_timeout(PING_TIMEOUT)
+        .http2_keep_alive_interval(keepalive.interval)
+        .keep_alive_timeout(keepalive.timeout)
         .keep_alive_while_idle(true)
         .http2_adaptive_window(true)
         .tcp_nodelay(true);
@@ -144,7 +161,12 @@ pub(crate) fn with_causes(error: &dyn std::error::Error) -> String {
 /// A gRPC status in one line.
 pub(crate) fn describe(status: &tonic::Status) -> String {
     match std::error::Error::source(status) {
-        Some(cause) => format!("{:?}: {}: {}", status.code(), status.message(), with_causes(cause)),
+        Some(cause) => format!(
+            "{:?}: {}: {}",
+            status.code(),
+            status.message(),
+            with_causes(cause)
+        ),
         None => format!("{:?}: {}", status.code(), status.message()),
     }
 }

@@ -20,8 +20,8 @@ mod tests;
 
 pub use backoff::Backoff;
 pub use client::{Client, Settings};
-pub use connection::{Server, Tls};
+pub use connection::{Keepalive, Server, Tls};
 pub use handler::{Handler, Nack, Update};
-pub use session::Session;
+pub use session::{Reaction, Session};
 pub use status::{Status, StatusHandle};
 pub use token::{FileToken, NoToken, TokenSource};

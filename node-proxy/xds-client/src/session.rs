@@ -63,7 +63,11 @@ impl Session {
     }
 
     /// Hands a response to the handler and answers it.
-    pub fn answer(&mut self, response: DeltaDiscoveryResponse, handler: &mut impl Handler) -> Reaction {
+    pub fn answer(
+        &mut self,
+        response: DeltaDiscoveryResponse,
+        handler: &mut impl Handler,
+    ) -> Reaction {
         // No answer to what was never asked for: an ACK would be the first request of its type, hence a subscription to
         // everything (legacy wildcard).
         if !self.subscribed.contains_key(&response.type_url) {
@@ -142,11 +146,22 @@ fn versions(
 }
 
 fn update(response: DeltaDiscoveryResponse) -> Update {
-    let further = response.removed_resource_names.into_iter().map(|removed| removed.name);
+    let further = response
+        .removed_resource_names
+        .into_iter()
+        .map(|removed| removed.name);
     Update {
         type_url: response.type_url,
-        resources: response.resources.into_iter().filter_map(resource).collect(),
-        removed: response.removed_resources.into_iter().chain(further).collect(),
+        resources: response
+            .resources
+            .into_iter()
+            .filter_map(resource)
+            .collect(),
+        removed: response
+            .removed_resources
+            .into_iter()
+            .chain(further)
+            .collect(),
     }
 }
 

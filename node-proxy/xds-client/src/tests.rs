@@ -1,7 +1,5 @@
 use std::{
-    collections::{BTreeSet, HashMap},
-    net::SocketAddr,
-    sync::{Arc, Mutex},
+    collections::{BTreeMap, BTreeSet, HashMap},
     time::Duration,
 };
 
@@ -9,334 +7,246 @@ use heddle_proto::{
     envoy::{
         config::core::v3::Node,
         service::discovery::v3::{
-            DeltaDiscoveryRequest, DeltaDiscoveryResponse, DiscoveryRequest, DiscoveryResponse,
-            Resource,
-            aggregated_discovery_service_server::{
-                AggregatedDiscoveryService, AggregatedDiscoveryServiceServer,
-            },
+            DeltaDiscoveryRequest, DeltaDiscoveryResponse, Resource, ResourceName,
         },
     },
     google::protobuf::Any,
     type_url,
 };
-use tokio::{net::TcpListener, sync::mpsc};
-use tokio_stream::wrappers::{ReceiverStream, TcpListenerStream};
-use tokio_util::sync::CancellationToken;
-use tonic::{Request, Response, Status as GrpcStatus, Streaming, transport::Channel};
+use proptest::prelude::*;
 
-use crate::{
-    Client, ClientSettings, Connect, ConnectError, Handler, Refusal, Subscription, TypeUpdate,
-    client::BoxFuture, session::Session,
-};
+use crate::{Backoff, Handler, Nack, Session, Update};
 
-/// Keeps versions; refuses what is called `bad`; wants the endpoints of every cluster that it holds.
-#[derive(Clone, Default)]
-struct Store(Arc<Mutex<HashMap<(String, String), String>>>);
+/// Wants some routes and refuses some names.
+#[derive(Default)]
+struct Fake {
+    wanted: BTreeMap<String, BTreeSet<String>>,
+    versions: HashMap<String, String>,
+    bad: Vec<String>,
+    updates: Vec<Update>,
+}
 
-impl Store {
-    fn names(&self, type_url: &str) -> BTreeSet<String> {
-        let held = self.0.lock().unwrap();
-        let names = held.keys().filter(|(kind, _)| kind == type_url);
-        names.map(|(_, name)| name.clone()).collect()
+impl Fake {
+    fn want(&mut self, type_url: &str, names: &[&str]) {
+        let names = names.iter().map(ToString::to_string).collect();
+        self.wanted.insert(type_url.to_owned(), names);
     }
 }
 
-impl Handler for Store {
-    fn apply(&mut self, update: TypeUpdate) -> Vec<Refusal> {
-        let mut held = self.0.lock().unwrap();
-        for name in update.removed {
-            held.remove(&(update.type_url.clone(), name));
-        }
-        let mut refusals = Vec::new();
-        for resource in update.resources {
-            if resource.name.starts_with("bad") {
-                let message = "no good\nat all".into();
-                refusals.push(Refusal {
-                    name: resource.name,
-                    message,
-                });
-            } else {
-                held.insert((update.type_url.clone(), resource.name), resource.version);
-            }
-        }
-        refusals
+impl Handler for Fake {
+    fn apply(&mut self, update: Update) -> Vec<Nack> {
+        let refused = update
+            .resources
+            .iter()
+            .filter(|(name, _, _)| self.bad.contains(name));
+        let nack = |(name, _, _): &(String, String, Any)| Nack {
+            name: name.clone(),
+            message: format!("{name}: bad"),
+        };
+        let nacks = refused.map(nack).collect();
+        self.updates.push(update);
+        nacks
     }
 
-    fn subscriptions(&self) -> Vec<(&'static str, Subscription)> {
-        let clusters = self.names(type_url::CLUSTER);
-        vec![
-            (type_url::CLUSTER, Subscription::All),
-            (
-                type_url::CLUSTER_LOAD_ASSIGNMENT,
-                Subscription::Names(clusters),
-            ),
-        ]
+    fn subscriptions(&self) -> BTreeMap<String, BTreeSet<String>> {
+        self.wanted.clone()
     }
 
-    fn versions(&self, wanted: &str) -> HashMap<String, String> {
-        let held = self.0.lock().unwrap();
-        let of_type = held.iter().filter(|((kind, _), _)| kind == wanted);
-        of_type
-            .map(|((_, name), version)| (name.clone(), version.clone()))
-            .collect()
+    fn versions(&self, _: &str) -> HashMap<String, String> {
+        self.versions.clone()
     }
 }
 
-fn response(
-    kind: &str,
-    nonce: &str,
-    names: &[(&str, &str)],
-    removed: &[&str],
-) -> DeltaDiscoveryResponse {
-    let resources = names.iter().map(|(name, version)| Resource {
-        name: (*name).into(),
-        version: (*version).into(),
-        resource: Some(Any {
-            type_url: kind.into(),
-            value: Vec::new(),
-        }),
+fn session() -> Session {
+    let node = Node {
+        id: "node-a".to_owned(),
+        ..Node::default()
+    };
+    Session::new(
+        node,
+        vec![type_url::CLUSTER.to_owned(), type_url::LISTENER.to_owned()],
+    )
+}
+
+fn response(type_url: &str, names: &[&str]) -> DeltaDiscoveryResponse {
+    let resource = |name: &&str| Resource {
+        name: (*name).to_owned(),
+        version: "1".to_owned(),
+        resource: Some(Any::default()),
         ..Resource::default()
-    });
+    };
     DeltaDiscoveryResponse {
-        type_url: kind.into(),
-        nonce: nonce.into(),
-        resources: resources.collect(),
-        removed_resources: removed.iter().map(ToString::to_string).collect(),
+        type_url: type_url.to_owned(),
+        nonce: "n".to_owned(),
+        resources: names.iter().map(resource).collect(),
         ..DeltaDiscoveryResponse::default()
     }
 }
 
-fn node() -> Node {
-    Node {
-        id: "node-a".into(),
-        ..Node::default()
-    }
+fn names(request: &DeltaDiscoveryRequest) -> (&[String], &[String]) {
+    (
+        &request.resource_names_subscribe,
+        &request.resource_names_unsubscribe,
+    )
 }
 
 #[test]
-fn the_first_request_alone_carries_the_node_and_nothing_is_asked_for_by_accident() {
-    let (mut session, store) = (Session::new(node()), Store::default());
-    let requests = session.subscribe(&store);
-    // No clusters yet: asking for endpoints with an empty list would mean all endpoints.
-    assert_eq!(requests.len(), 1);
-    assert_eq!(requests[0].resource_names_subscribe, ["*"]);
-    assert_eq!(requests[0].node.as_ref().unwrap().id, "node-a");
-    assert!(session.subscribe(&store).is_empty());
+fn only_the_first_request_says_who_asks() {
+    let mut fake = Fake::default();
+    fake.want(type_url::SECRET, &["ROOTCA"]);
+    let requests = session().open(&fake);
+    let nodes: Vec<bool> = requests
+        .iter()
+        .map(|request| request.node.is_some())
+        .collect();
+    assert_eq!(nodes, [true, false, false]);
+    assert_eq!(names(&requests[0]), (&["*".to_owned()][..], &[][..]));
+    assert_eq!(names(&requests[2]), (&["ROOTCA".to_owned()][..], &[][..]));
 }
 
 #[test]
-fn subscriptions_follow_what_is_referred_to() {
-    let (mut session, mut store) = (Session::new(node()), Store::default());
-    session.subscribe(&store);
-    let two = response(type_url::CLUSTER, "1", &[("a", "1"), ("b", "1")], &[]);
-    let (answer, refusals) = session.answer(two, &mut store);
-    assert!(refusals.is_empty() && answer.error_detail.is_none());
-    assert_eq!((answer.response_nonce.as_str(), answer.node), ("1", None));
+fn a_type_without_names_is_not_asked_for() {
+    // An empty first request would be a wildcard.
+    let mut fake = Fake::default();
+    fake.want(type_url::ROUTE_CONFIGURATION, &[]);
+    assert_eq!(session().open(&fake).len(), 2);
+}
+
+#[test]
+fn versions_of_names_that_are_not_wanted_are_not_told() {
+    let mut fake = Fake::default();
+    fake.want(type_url::ROUTE_CONFIGURATION, &["a"]);
+    fake.versions = [("a", "1"), ("b", "2")]
+        .map(|(n, v)| (n.to_owned(), v.to_owned()))
+        .into();
+    let requests = session().open(&fake);
     assert_eq!(
-        session.subscribe(&store)[0].resource_names_subscribe,
-        ["a", "b"]
+        requests[0].initial_resource_versions.len(),
+        2,
+        "a wildcard wants all"
     );
-    session.answer(
-        response(type_url::CLUSTER, "2", &[("c", "1")], &["a"]),
-        &mut store,
-    );
-    let requests = session.subscribe(&store);
-    assert_eq!(requests[0].resource_names_subscribe, ["c"]);
-    assert_eq!(requests[0].resource_names_unsubscribe, ["a"]);
+    let routes = &requests[2].initial_resource_versions;
+    assert_eq!(routes.keys().collect::<Vec<_>>(), ["a"]);
 }
 
 #[test]
-fn only_the_bad_resource_is_refused_and_named() {
-    let (mut session, mut store) = (Session::new(node()), Store::default());
-    session.subscribe(&store);
-    let mixed = response(type_url::CLUSTER, "1", &[("good", "1"), ("bad", "1")], &[]);
-    let (answer, refusals) = session.answer(mixed, &mut store);
-    assert_eq!(refusals.len(), 1);
-    let detail = answer.error_detail.unwrap();
+fn subscriptions_follow_the_handler_after_each_response() {
+    let mut fake = Fake::default();
+    let mut session = session();
+    session.open(&fake);
+    fake.want(type_url::ROUTE_CONFIGURATION, &["a", "b"]);
+    let reaction = session.answer(response(type_url::LISTENER, &["l"]), &mut fake);
+    assert_eq!(reaction.requests.len(), 2);
+    assert_eq!(reaction.requests[0].response_nonce, "n");
+    assert_eq!(names(&reaction.requests[1]).0, ["a", "b"]);
+    fake.want(type_url::ROUTE_CONFIGURATION, &["b", "c"]);
+    let reaction = session.answer(response(type_url::LISTENER, &["l"]), &mut fake);
+    assert_eq!(
+        names(&reaction.requests[1]),
+        (&["c".to_owned()][..], &["a".to_owned()][..])
+    );
+    fake.wanted.clear();
+    let reaction = session.answer(response(type_url::LISTENER, &["l"]), &mut fake);
+    assert_eq!(names(&reaction.requests[1]).1, ["b", "c"]);
+    let reaction = session.answer(response(type_url::LISTENER, &["l"]), &mut fake);
+    assert_eq!(reaction.requests.len(), 1);
+}
+
+#[test]
+fn a_response_that_was_not_asked_for_is_not_answered() {
+    let mut fake = Fake::default();
+    let mut session = session();
+    session.open(&fake);
+    let reaction = session.answer(response("type.googleapis.com/x", &["a"]), &mut fake);
+    assert!(reaction.requests.is_empty() && reaction.nacks.is_none());
+    assert!(fake.updates.is_empty());
+}
+
+#[test]
+fn a_nack_names_every_bad_resource_as_far_as_there_is_room() {
+    let mut fake = Fake::default();
+    let all: Vec<String> = (0..3000).map(|n| format!("bad-{n:04}")).collect();
+    fake.bad = all.clone();
+    let mut session = session();
+    session.open(&fake);
+    let few = session.answer(
+        response(type_url::LISTENER, &["good", "bad-0001", "bad-0002"]),
+        &mut fake,
+    );
+    let detail = few.requests[0].error_detail.as_ref().expect("a NACK");
     assert_eq!(
         (detail.code, detail.message.as_str()),
-        (3, "bad: no good at all")
+        (3, "bad-0001: bad; bad-0002: bad")
     );
-    assert_eq!(
-        store.names(type_url::CLUSTER),
-        BTreeSet::from(["good".to_owned()])
-    );
-}
-
-#[test]
-fn a_type_that_nobody_asked_for_is_refused_and_harms_nothing() {
-    let (mut session, mut store) = (Session::new(node()), Store::default());
-    session.subscribe(&store);
-    let (answer, _) = session.answer(
-        response("type.googleapis.com/x.Y", "1", &[("a", "1")], &[]),
-        &mut store,
-    );
+    let names: Vec<&str> = all.iter().map(String::as_str).collect();
+    let many = session.answer(response(type_url::LISTENER, &names), &mut fake);
+    let message = &many.requests[0]
+        .error_detail
+        .as_ref()
+        .expect("a NACK")
+        .message;
     assert!(
-        answer
-            .error_detail
-            .unwrap()
-            .message
-            .contains("x.Y was not asked for")
+        message.len() < 50_000 && message.ends_with(" more"),
+        "{} bytes",
+        message.len()
     );
-    assert!(store.names("type.googleapis.com/x.Y").is_empty());
 }
 
 #[test]
-fn a_new_stream_tells_what_is_held() {
-    let mut store = Store::default();
-    let mut session = Session::new(node());
-    session.subscribe(&store);
-    session.answer(
-        response(type_url::CLUSTER, "1", &[("a", "v7"), ("bad", "v1")], &[]),
-        &mut store,
-    );
-    let requests = Session::new(node()).subscribe(&store);
+fn a_heartbeat_changes_nothing_and_both_ways_to_remove_count() {
+    let mut fake = Fake::default();
+    let mut session = session();
+    session.open(&fake);
+    let mut response = response(type_url::LISTENER, &["a"]);
+    response.resources[0].resource = None;
+    response.removed_resources = vec!["b".to_owned()];
+    response.removed_resource_names = vec![ResourceName {
+        name: "c".to_owned(),
+        ..ResourceName::default()
+    }];
+    session.answer(response, &mut fake);
+    assert!(fake.updates[0].resources.is_empty());
+    assert_eq!(fake.updates[0].removed, ["b", "c"]);
+}
+
+#[test]
+fn pauses_double_up_to_the_longest() {
+    let backoff = Backoff::default();
+    let longest = |failures| backoff.pause(failures, 1.0).as_millis();
     assert_eq!(
-        requests[0].initial_resource_versions,
-        HashMap::from([("a".into(), "v7".into())])
+        [0, 1, 2, 3, 8, 100, u32::MAX].map(longest),
+        [0, 100, 200, 400, 10_000, 10_000, 10_000]
     );
+    assert_eq!(backoff.pause(1, 0.0), Duration::from_millis(50));
 }
 
-/// A control plane that follows a script: for each stream, what to send; then it ends the stream.
-struct Scripted {
-    scripts: Mutex<Vec<Vec<DeltaDiscoveryResponse>>>,
-    seen: mpsc::UnboundedSender<(usize, DeltaDiscoveryRequest)>,
-    tokens: Mutex<Vec<String>>,
-}
-
-#[tonic::async_trait]
-impl AggregatedDiscoveryService for Scripted {
-    type StreamAggregatedResourcesStream = ReceiverStream<Result<DiscoveryResponse, GrpcStatus>>;
-    type DeltaAggregatedResourcesStream =
-        ReceiverStream<Result<DeltaDiscoveryResponse, GrpcStatus>>;
-
-    async fn stream_aggregated_resources(
-        &self,
-        _: Request<Streaming<DiscoveryRequest>>,
-    ) -> Result<Response<Self::StreamAggregatedResourcesStream>, GrpcStatus> {
-        Err(GrpcStatus::unimplemented("delta only"))
+proptest! {
+    #[test]
+    fn no_pause_is_longer_than_the_longest(failures in any::<u32>(), random in any::<f64>()) {
+        let backoff = Backoff::default();
+        prop_assert!(backoff.pause(failures, random) <= backoff.longest);
     }
 
-    async fn delta_aggregated_resources(
-        &self,
-        request: Request<Streaming<DeltaDiscoveryRequest>>,
-    ) -> Result<Response<Self::DeltaAggregatedResourcesStream>, GrpcStatus> {
-        let token = request
-            .metadata()
-            .get("authorization")
-            .map(|v| v.to_str().unwrap().to_owned());
-        let stream = {
-            let mut tokens = self.tokens.lock().unwrap();
-            tokens.push(token.unwrap_or_default());
-            tokens.len() - 1
-        };
-        let script = {
-            let mut scripts = self.scripts.lock().unwrap();
-            if scripts.is_empty() {
-                return Err(GrpcStatus::unavailable("the script is over"));
-            }
-            scripts.remove(0)
-        };
-        let (sender, receiver) = mpsc::channel(16);
-        let (seen, mut requests) = (self.seen.clone(), request.into_inner());
-        tokio::spawn(async move {
-            for response in script {
-                // Each response waits for a request, so that the order is always the same.
-                let Ok(Some(request)) = requests.message().await else {
-                    return;
-                };
-                seen.send((stream, request)).unwrap();
-                if sender.send(Ok(response)).await.is_err() {
-                    return;
+    #[test]
+    fn a_session_asks_for_exactly_what_is_wanted(
+        steps in prop::collection::vec(prop::collection::btree_set("[a-d]", 0..4), 1..6),
+    ) {
+        let mut fake = Fake::default();
+        let mut session = session();
+        session.open(&fake);
+        let mut held: BTreeSet<String> = BTreeSet::new();
+        for wanted in steps {
+            fake.wanted.insert(type_url::ROUTE_CONFIGURATION.to_owned(), wanted.clone());
+            let reaction = session.answer(response(type_url::LISTENER, &[]), &mut fake);
+            for request in reaction.requests.iter().filter(|r| r.type_url == type_url::ROUTE_CONFIGURATION) {
+                for name in &request.resource_names_unsubscribe {
+                    prop_assert!(held.remove(name));
+                }
+                for name in &request.resource_names_subscribe {
+                    prop_assert!(held.insert(name.clone()));
                 }
             }
-            if let Ok(Some(request)) = requests.message().await {
-                seen.send((stream, request)).unwrap();
-            }
-        });
-        Ok(Response::new(ReceiverStream::new(receiver)))
+            prop_assert_eq!(&held, &wanted);
+        }
     }
-}
-
-struct Plain(SocketAddr);
-
-impl Connect for Plain {
-    fn connect(&self) -> BoxFuture<'_, Result<Channel, ConnectError>> {
-        Box::pin(async move {
-            let endpoint = Channel::from_shared(format!("http://{}", self.0)).unwrap();
-            Ok(endpoint.connect().await?)
-        })
-    }
-
-    fn token(&self) -> Result<Option<String>, ConnectError> {
-        Ok(Some("secret".into()))
-    }
-}
-
-#[tokio::test]
-async fn a_stream_that_ends_is_opened_again_with_what_is_held() {
-    let (seen, mut requests) = mpsc::unbounded_channel();
-    let scripted = Arc::new(Scripted {
-        scripts: Mutex::new(vec![
-            vec![response(
-                type_url::CLUSTER,
-                "1",
-                &[("a", "v1"), ("bad", "v1")],
-                &[],
-            )],
-            vec![response(type_url::CLUSTER, "1", &[("a", "v2")], &[])],
-        ]),
-        seen,
-        tokens: Mutex::default(),
-    });
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let address = listener.local_addr().unwrap();
-    let service = AggregatedDiscoveryServiceServer::from_arc(Arc::clone(&scripted));
-    let server = tonic::transport::Server::builder().add_service(service);
-    tokio::spawn(server.serve_with_incoming(TcpListenerStream::new(listener)));
-    let settings = ClientSettings {
-        min_backoff: Duration::from_millis(1),
-        ..ClientSettings::default()
-    };
-    let client = Client::new(Box::new(Plain(address)), node(), settings);
-    let (status, store, shutdown) = (client.status(), Store::default(), CancellationToken::new());
-    let running = tokio::spawn(client.run(store.clone(), shutdown.clone()));
-    let mut next = async || requests.recv().await.unwrap();
-    let (stream, first) = next().await;
-    assert_eq!(
-        (stream, first.resource_names_subscribe.as_slice()),
-        (0, ["*".to_owned()].as_slice())
-    );
-    let (_, refusal) = next().await;
-    assert!(refusal.error_detail.unwrap().message.starts_with("bad: "));
-    let (stream, again) = next().await;
-    assert_eq!(stream, 1);
-    assert_eq!(
-        again.initial_resource_versions,
-        HashMap::from([("a".into(), "v1".into())])
-    );
-    // The endpoints of `a` are asked for at once, since it is held.
-    let (_, endpoints) = next().await;
-    assert_eq!(endpoints.resource_names_subscribe, ["a"]);
-    // A control plane that refuses every further stream takes nothing away.
-    while status
-        .last_error()
-        .is_none_or(|error| !error.contains("script is over"))
-    {
-        tokio::task::yield_now().await;
-    }
-    assert_eq!(
-        store.names(type_url::CLUSTER),
-        BTreeSet::from(["a".to_owned()])
-    );
-    assert!(
-        scripted
-            .tokens
-            .lock()
-            .unwrap()
-            .iter()
-            .all(|token| token == "Bearer secret")
-    );
-    shutdown.cancel();
-    running.await.unwrap();
 }

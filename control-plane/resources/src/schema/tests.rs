@@ -251,7 +251,7 @@ fn rules_between_the_fields_of_a_route_hold() {
     let forward = "backendRefs: [{name: s, port: 80}]";
     let table = [
         (
-            rule("{backendRefs: [{name: s}]}".into()),
+            rule("{backendRefs: [{name: s}]}"),
             "a reference to a Service needs a port",
         ),
         (

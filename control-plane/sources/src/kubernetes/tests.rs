@@ -10,15 +10,18 @@ use serde_json::{Value, json};
 
 use super::*;
 
+/// A part of the query that it is for, an HTTP status and a body.
+type Answer = (&'static str, u16, String);
+
 /// An API server that gives out prepared answers in their order, each only for the query that it is meant for; then it hangs.
 #[derive(Clone)]
 struct Server {
-    script: Arc<Mutex<VecDeque<(&'static str, u16, String)>>>,
+    script: Arc<Mutex<VecDeque<Answer>>>,
     asked: Arc<Mutex<Vec<String>>>,
 }
 
 impl Server {
-    fn new(script: impl IntoIterator<Item = (&'static str, u16, String)>) -> Self {
+    fn new(script: impl IntoIterator<Item = Answer>) -> Self {
         Self {
             script: Arc::new(Mutex::new(script.into_iter().collect())),
             asked: Arc::default(),

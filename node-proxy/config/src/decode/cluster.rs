@@ -63,17 +63,32 @@ pub fn cluster(name: &str, any: &Any) -> Decoded<(Cluster, Option<EndpointSet>)>
 
 fn refuse_extras(wire: &WireCluster) -> Decoded<()> {
     let plain = |name: &str| name == "envoy.transport_sockets.raw_buffer";
-    let encrypted = wire.transport_socket.as_ref().is_some_and(|socket| !plain(&socket.name));
+    let encrypted = wire
+        .transport_socket
+        .as_ref()
+        .is_some_and(|socket| !plain(&socket.name));
     unsupported(encrypted, "transport_socket")?;
-    unsupported(!wire.transport_socket_matches.is_empty(), "transport_socket_matches")?;
-    unsupported(wire.transport_socket_matcher.is_some(), "transport_socket_matcher")?;
+    unsupported(
+        !wire.transport_socket_matches.is_empty(),
+        "transport_socket_matches",
+    )?;
+    unsupported(
+        wire.transport_socket_matcher.is_some(),
+        "transport_socket_matcher",
+    )?;
     unsupported(wire.lb_subset_config.is_some(), "lb_subset_config")?;
     unsupported(!wire.filters.is_empty(), "filters")?;
     unsupported(wire.upstream_bind_config.is_some(), "upstream_bind_config")?;
     if let Some(policy) = &wire.load_balancing_policy {
         let known = ["least_request", "round_robin", "random", "cluster_provided"];
-        let names = policy.policies.iter().filter_map(|p| p.typed_extension_config.as_ref());
-        if !names.into_iter().any(|p| known.iter().any(|k| p.name.ends_with(k))) {
+        let names = policy
+            .policies
+            .iter()
+            .filter_map(|p| p.typed_extension_config.as_ref());
+        if !names
+            .into_iter()
+            .any(|p| known.iter().any(|k| p.name.ends_with(k)))
+        {
             return refuse("none of the policies is understood").at("load_balancing_policy");
         }
         return Ok(());
@@ -99,8 +114,13 @@ fn kind(wire: &WireCluster) -> Decoded<(ClusterKind, Option<EndpointSet>)> {
     };
     match discovery {
         Some(DiscoveryType::Eds) => {
-            let service = wire.eds_cluster_config.as_ref().map(|eds| eds.service_name.as_str());
-            let service = service.filter(|name| !name.is_empty()).unwrap_or(&wire.name);
+            let service = wire
+                .eds_cluster_config
+                .as_ref()
+                .map(|eds| eds.service_name.as_str());
+            let service = service
+                .filter(|name| !name.is_empty())
+                .unwrap_or(&wire.name);
             Ok((ClusterKind::Eds(service.into()), None))
         }
         Some(DiscoveryType::OriginalDst) => Ok((ClusterKind::OriginalDestination, None)),
@@ -124,7 +144,10 @@ pub(crate) fn inline_name(cluster: &str) -> String {
 }
 
 fn alias(wire: &WireCluster) -> Decoded<Arc<str>> {
-    let localities = wire.load_assignment.iter().flat_map(|assignment| &assignment.endpoints);
+    let localities = wire
+        .load_assignment
+        .iter()
+        .flat_map(|assignment| &assignment.endpoints);
     let endpoints: Vec<&LbEndpoint> = localities.flat_map(|l| &l.lb_endpoints).collect();
     let [only] = endpoints.as_slice() else {
         return refuse("must have exactly one endpoint");
@@ -144,18 +167,23 @@ fn upstream_http(wire: &WireCluster) -> Decoded<UpstreamHttp> {
     else {
         // The older way to say it.
         let http2 = wire.http2_protocol_options.is_some();
-        return Ok(if http2 { UpstreamHttp::Http2 } else { UpstreamHttp::Http1 });
+        return Ok(if http2 {
+            UpstreamHttp::Http2
+        } else {
+            UpstreamHttp::Http1
+        });
     };
     let options: HttpProtocolOptions = unpack(any)?;
     unsupported(!options.http_filters.is_empty(), "http_filters")?;
     match &options.upstream_protocol_options {
         Some(UpstreamProtocolOptions::UseDownstreamProtocolConfig(_)) => Ok(UpstreamHttp::AsClient),
-        Some(UpstreamProtocolOptions::ExplicitHttpConfig(explicit)) => match &explicit.protocol_config {
+        Some(UpstreamProtocolOptions::ExplicitHttpConfig(explicit)) => match &explicit
+            .protocol_config
+        {
             Some(ProtocolConfig::HttpProtocolOptions(_)) => Ok(UpstreamHttp::Http1),
             Some(ProtocolConfig::Http2ProtocolOptions(_)) => Ok(UpstreamHttp::Http2),
-            Some(ProtocolConfig::Http3ProtocolOptions(_)) => {
-                refuse("not understood by this proxy").at("explicit_http_config.http3_protocol_options")
-            }
+            Some(ProtocolConfig::Http3ProtocolOptions(_)) => refuse("not understood by this proxy")
+                .at("explicit_http_config.http3_protocol_options"),
             None => refuse("missing").at("explicit_http_config.protocol_config"),
         },
         // Negotiated by ALPN, which plain text does not have: HTTP/1.1 is what is left.
@@ -166,13 +194,17 @@ fn upstream_http(wire: &WireCluster) -> Decoded<UpstreamHttp> {
 
 /// Decodes a ClusterLoadAssignment.
 pub fn load_assignment(name: &str, any: &Any) -> Decoded<EndpointSet> {
-    let wire: ClusterLoadAssignment =
-        named(any, name, |assignment: &ClusterLoadAssignment| &assignment.cluster_name)?;
+    let wire: ClusterLoadAssignment = named(any, name, |assignment: &ClusterLoadAssignment| {
+        &assignment.cluster_name
+    })?;
     endpoint_set(&wire)
 }
 
 fn endpoint_set(wire: &ClusterLoadAssignment) -> Decoded<EndpointSet> {
-    let drops = wire.policy.as_ref().is_some_and(|policy| !policy.drop_overloads.is_empty());
+    let drops = wire
+        .policy
+        .as_ref()
+        .is_some_and(|policy| !policy.drop_overloads.is_empty());
     unsupported(drops, "policy.drop_overloads")?;
     let mut seen = BTreeSet::new();
     let mut endpoints = Vec::new();
@@ -184,7 +216,12 @@ fn endpoint_set(wire: &ClusterLoadAssignment) -> Decoded<EndpointSet> {
         };
         let found = decode().at_index("endpoints", index)?;
         // An address that is sent twice would get twice its share.
-        endpoints.extend(found.into_iter().flatten().filter(|e| seen.insert(e.address)));
+        endpoints.extend(
+            found
+                .into_iter()
+                .flatten()
+                .filter(|e| seen.insert(e.address)),
+        );
     }
     Ok(EndpointSet { endpoints })
 }
@@ -197,7 +234,10 @@ fn endpoint(wire: &LbEndpoint) -> Decoded<Option<Endpoint>> {
         Ok(HealthStatus::Unhealthy | HealthStatus::Timeout) => return Ok(None),
         Err(_) => return refuse("unknown").at("health_status"),
     };
-    let weight = wire.load_balancing_weight.as_ref().map_or(1, |weight| weight.value);
+    let weight = wire
+        .load_balancing_weight
+        .as_ref()
+        .map_or(1, |weight| weight.value);
     if weight == 0 {
         return refuse("must not be 0").at("load_balancing_weight");
     }
@@ -213,7 +253,9 @@ fn endpoint(wire: &LbEndpoint) -> Decoded<Option<Endpoint>> {
 fn endpoint_of(wire: &LbEndpoint) -> Decoded<&WireEndpoint> {
     match &wire.host_identifier {
         Some(HostIdentifier::Endpoint(endpoint)) => Ok(endpoint),
-        Some(HostIdentifier::EndpointName(_)) => refuse("not understood by this proxy").at("endpoint_name"),
+        Some(HostIdentifier::EndpointName(_)) => {
+            refuse("not understood by this proxy").at("endpoint_name")
+        }
         None => refuse("missing").at("endpoint"),
     }
 }

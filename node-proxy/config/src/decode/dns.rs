@@ -30,7 +30,10 @@ pub fn dns_table(any: &Any) -> Decoded<Vec<Arc<DnsRecord>>> {
 }
 
 fn record(wire: &DnsVirtualDomain) -> Decoded<DnsRecord> {
-    let endpoint = wire.endpoint.as_ref().and_then(|e| e.endpoint_config.as_ref());
+    let endpoint = wire
+        .endpoint
+        .as_ref()
+        .and_then(|e| e.endpoint_config.as_ref());
     let answer = match endpoint {
         Some(EndpointConfig::AddressList(list)) => {
             let addresses = each("address", &list.address, |text| Ok(text.parse::<IpAddr>()?));
@@ -51,7 +54,8 @@ fn record(wire: &DnsVirtualDomain) -> Decoded<DnsRecord> {
 /// Lower case, no final dot.
 fn name(text: &str) -> Decoded<DnsName> {
     let name = text.strip_suffix('.').unwrap_or(text).to_ascii_lowercase();
-    if name.is_empty() || name.len() > 253 || name.split('.').any(|l| l.is_empty() || l.len() > 63) {
+    if name.is_empty() || name.len() > 253 || name.split('.').any(|l| l.is_empty() || l.len() > 63)
+    {
         return refuse(format_args!("{text:?} is no DNS name"));
     }
     Ok(name.into())

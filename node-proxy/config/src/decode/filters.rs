@@ -10,9 +10,7 @@ use heddle_proto::{
         extensions::filters::{
             http::{rbac::v3::Rbac as HttpRbac, router::v3::Router},
             network::{
-                http_connection_manager::v3::{
-                    HttpConnectionManager, HttpFilter, http_filter,
-                },
+                http_connection_manager::v3::{HttpConnectionManager, HttpFilter, http_filter},
                 rbac::v3::Rbac as NetworkRbac,
                 tcp_proxy::v3::{TcpProxy, tcp_proxy::ClusterSpecifier},
             },
@@ -148,7 +146,8 @@ fn http_filters(manager: &HttpConnectionManager, rules: &mut Rules) -> Decoded<(
     }
     let is_router = http_config(last).is_some_and(|any| type_name(any) == Router::full_name());
     if !is_router || last.disabled {
-        return refuse(format_args!("ends in {:?}, not in the router", last.name)).at("http_filters");
+        return refuse(format_args!("ends in {:?}, not in the router", last.name))
+            .at("http_filters");
     }
     Ok(())
 }

@@ -6,7 +6,7 @@ use heddle_proto::envoy::config::core::v3::{
 use heddle_routing::{HeaderOp, HeaderOps};
 use http::{HeaderName, HeaderValue};
 
-use super::error::{At, Decoded, DecodeError, each, refuse};
+use super::error::{At, DecodeError, Decoded, each, refuse};
 
 /// The two lists of one level (a route, a virtual host, ...). What is removed is removed before anything is added, as
 /// Envoy does.
@@ -51,7 +51,10 @@ fn option(option: &HeaderValueOption) -> Decoded<Option<HeaderOp>> {
 }
 
 fn replaces(option: &HeaderValueOption) -> Decoded<bool> {
-    match (&option.append, HeaderAppendAction::try_from(option.append_action)) {
+    match (
+        &option.append,
+        HeaderAppendAction::try_from(option.append_action),
+    ) {
         // The deprecated field, where a sender still sets it.
         (Some(append), Ok(HeaderAppendAction::AppendIfExistsOrAdd)) => Ok(!append.value),
         (None, Ok(HeaderAppendAction::AppendIfExistsOrAdd)) => Ok(false),

@@ -55,13 +55,15 @@ pub fn listener(name: &str, any: &Any, trust_domain: &TrustDomain) -> Decoded<Li
         return refuse("a listener of this name must be a pod's").at("metadata");
     }
     match (kind, direction) {
-        (Some(Kind::Pod(pod)), Ok(TrafficDirection::Inbound)) => {
-            Ok(Listener::Pod(Arc::new(pod::pod(&wire, &pod, trust_domain)?)))
-        }
+        (Some(Kind::Pod(pod)), Ok(TrafficDirection::Inbound)) => Ok(Listener::Pod(Arc::new(
+            pod::pod(&wire, &pod, trust_domain)?,
+        ))),
         (Some(Kind::Outbound(scope)), Ok(TrafficDirection::Outbound)) => {
             let namespace = match scope.client_namespace.as_str() {
                 "" => None,
-                namespace => Some(Namespace::new(namespace).at("metadata.outbound.client_namespace")?),
+                namespace => {
+                    Some(Namespace::new(namespace).at("metadata.outbound.client_namespace")?)
+                }
             };
             outbound(&wire, namespace)
         }
@@ -74,7 +76,8 @@ pub fn listener(name: &str, any: &Any, trust_domain: &TrustDomain) -> Decoded<Li
 
 fn scope(wire: &WireListener) -> Decoded<Option<Kind>> {
     let metadata = wire.metadata.as_ref();
-    let Some(any) = metadata.and_then(|m| m.typed_filter_metadata.get(names::LISTENER_SCOPE)) else {
+    let Some(any) = metadata.and_then(|m| m.typed_filter_metadata.get(names::LISTENER_SCOPE))
+    else {
         return Ok(None);
     };
     let scope: ListenerScope = unpack(any)?;
@@ -103,7 +106,10 @@ pub(super) fn refuse_other_conditions(conditions: &FilterChainMatch) -> Decoded<
         "direct_source_prefix_ranges",
     )?;
     unsupported(conditions.source_type != 0, "source_type")?;
-    unsupported(!conditions.source_prefix_ranges.is_empty(), "source_prefix_ranges")?;
+    unsupported(
+        !conditions.source_prefix_ranges.is_empty(),
+        "source_prefix_ranges",
+    )?;
     unsupported(!conditions.source_ports.is_empty(), "source_ports")?;
     unsupported(!conditions.server_names.is_empty(), "server_names")
 }
@@ -190,13 +196,20 @@ fn outbound_protocol(wire: &WireListener) -> Decoded<(OutboundProtocol, Option<A
     for (index, chain) in wire.filter_chains.iter().enumerate() {
         let detected = detects_http(chain).at_index("filter_chains", index)?;
         let leads = leads(&wire.name, chain).at_index("filter_chains", index)?;
-        let place = if detected { &mut for_http } else { &mut for_all };
+        let place = if detected {
+            &mut for_http
+        } else {
+            &mut for_all
+        };
         if place.replace(leads).is_some() {
-            return refuse("a second chain for the same connections").at_index("filter_chains", index);
+            return refuse("a second chain for the same connections")
+                .at_index("filter_chains", index);
         }
     }
     match (for_http, for_all) {
-        (None, Some(Leads::ToRoutes(routes, table))) => Ok((OutboundProtocol::Http { routes }, table)),
+        (None, Some(Leads::ToRoutes(routes, table))) => {
+            Ok((OutboundProtocol::Http { routes }, table))
+        }
         (None, Some(Leads::ToCluster(cluster))) => Ok((OutboundProtocol::Opaque { cluster }, None)),
         (Some(Leads::ToRoutes(routes, table)), Some(Leads::ToCluster(cluster))) => {
             Ok((OutboundProtocol::Detect { routes, cluster }, table))
@@ -214,25 +227,36 @@ fn detects_http(chain: &FilterChain) -> Decoded<bool> {
         return Ok(false);
     };
     refuse_other_conditions(conditions).at("filter_chain_match")?;
-    unsupported(conditions.destination_port.is_some(), "filter_chain_match.destination_port")?;
+    unsupported(
+        conditions.destination_port.is_some(),
+        "filter_chain_match.destination_port",
+    )?;
     let plain = matches!(conditions.transport_protocol.as_str(), "" | "raw_buffer");
     unsupported(!plain, "filter_chain_match.transport_protocol")?;
     let protocols = &conditions.application_protocols;
     let http = |name: &String| matches!(name.as_str(), "http/1.0" | "http/1.1" | "h2c");
     if !protocols.iter().all(http) {
-        return refuse(format_args!("{protocols:?} is not understood by this proxy"))
-            .at("filter_chain_match.application_protocols");
+        return refuse(format_args!(
+            "{protocols:?} is not understood by this proxy"
+        ))
+        .at("filter_chain_match.application_protocols");
     }
     Ok(!protocols.is_empty())
 }
 
 fn gateway(wire: &WireListener) -> Decoded<Listener> {
     unsupported(wire.default_filter_chain.is_some(), "default_filter_chain")?;
-    unsupported(!wire.additional_addresses.is_empty(), "additional_addresses")?;
+    unsupported(
+        !wire.additional_addresses.is_empty(),
+        "additional_addresses",
+    )?;
     let [chain] = wire.filter_chains.as_slice() else {
         return refuse("must be exactly one").at("filter_chains");
     };
-    unsupported(chain.filter_chain_match.is_some(), "filter_chains[0].filter_chain_match")?;
+    unsupported(
+        chain.filter_chain_match.is_some(),
+        "filter_chains[0].filter_chain_match",
+    )?;
     let Leads::ToRoutes(routes, table) = leads(&wire.name, chain).at_index("filter_chains", 0)?
     else {
         return refuse("must end in an http_connection_manager").at("filter_chains[0].filters");

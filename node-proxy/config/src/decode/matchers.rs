@@ -4,8 +4,7 @@ use heddle_proto::envoy::{
     config::route::v3::{
         HeaderMatcher as WireHeader, QueryParameterMatcher, RouteMatch as WireMatch,
         header_matcher::HeaderMatchSpecifier as Header,
-        query_parameter_matcher::QueryParameterMatchSpecifier as Query,
-        route_match::PathSpecifier,
+        query_parameter_matcher::QueryParameterMatchSpecifier as Query, route_match::PathSpecifier,
     },
     r#type::matcher::v3::{
         PathMatcher as WirePath, StringMatcher as WireString, path_matcher,
@@ -32,7 +31,9 @@ pub(crate) fn string(matcher: &WireString) -> Decoded<StringMatcher> {
         MatchPattern::Prefix(text) => StringMatcher::Prefix(text.as_str().into()),
         MatchPattern::Suffix(text) => StringMatcher::Suffix(text.as_str().into()),
         MatchPattern::Contains(text) => StringMatcher::Contains(text.as_str().into()),
-        MatchPattern::SafeRegex(regex) => StringMatcher::Regex(regex::anchored(regex).at("safe_regex")?),
+        MatchPattern::SafeRegex(regex) => {
+            StringMatcher::Regex(regex::anchored(regex).at("safe_regex")?)
+        }
         MatchPattern::Custom(_) => return refuse("not understood by this proxy").at("custom"),
     })
 }

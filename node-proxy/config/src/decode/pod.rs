@@ -3,7 +3,10 @@
 //! This is where policy enters the proxy, so everything must be understood or the whole listener is refused. The proxy
 //! keeps one set of rules for a pod; chains that contradict each other are refused.
 
-use std::{collections::{BTreeMap, BTreeSet}, sync::Arc};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
 use heddle_identity::{Namespace, ServiceAccount, SpiffeId, TrustDomain};
 use heddle_proto::{
@@ -42,14 +45,21 @@ use crate::{InboundHttp, NetworkPolicy, PodConfig, PodName, PodUid};
 const LOCAL: &str = "local";
 
 /// Decodes a pod's listener.
-pub(super) fn pod(wire: &WireListener, scope: &Pod, trust_domain: &TrustDomain) -> Decoded<PodConfig> {
+pub(super) fn pod(
+    wire: &WireListener,
+    scope: &Pod,
+    trust_domain: &TrustDomain,
+) -> Decoded<PodConfig> {
     let name = PodName {
         namespace: Namespace::new(&scope.namespace).at("metadata.pod.namespace")?,
         name: scope.name.as_str().into(),
     };
     // One listener for a pod: a second one under another name would be a second policy.
     if wire.name != format!("pod/{name}") {
-        return refuse(format_args!("the listener of pod {name} must be called \"pod/{name}\"")).at("name");
+        return refuse(format_args!(
+            "the listener of pod {name} must be called \"pod/{name}\""
+        ))
+        .at("name");
     }
     if scope.uid.is_empty() {
         return refuse("missing").at("metadata.pod.uid");
@@ -61,8 +71,13 @@ pub(super) fn pod(wire: &WireListener, scope: &Pod, trust_domain: &TrustDomain) 
     let chains = chains(wire, &identity)?;
     let rules = common_rules(&chains).at("filter_chains")?;
     let (permissive, http_ports) = coverage(&chains).at("filter_chains")?;
-    let authorization = rules.authorization.map(rbac::rules).transpose().at("authorization")?;
-    let ingress = network_policy(rules.network_policy, &scope.ingress_isolated_by).at("network_policy")?;
+    let authorization = rules
+        .authorization
+        .map(rbac::rules)
+        .transpose()
+        .at("authorization")?;
+    let ingress =
+        network_policy(rules.network_policy, &scope.ingress_isolated_by).at("network_policy")?;
     let addresses: BTreeSet<_> = addresses(wire)?.into_iter().map(|a| a.ip()).collect();
     Ok(PodConfig {
         name,
@@ -71,7 +86,8 @@ pub(super) fn pod(wire: &WireListener, scope: &Pod, trust_domain: &TrustDomain) 
         addresses: addresses.into_iter().collect(),
         permissive,
         ingress,
-        egress: egress(scope.egress.as_ref(), &scope.egress_isolated_by).at("metadata.pod.egress")?,
+        egress: egress(scope.egress.as_ref(), &scope.egress_isolated_by)
+            .at("metadata.pod.egress")?,
         authorization: authorization.map(Arc::new),
         http_ports,
     })
@@ -95,11 +111,14 @@ struct PodChain {
 }
 
 fn chains(wire: &WireListener, identity: &SpiffeId) -> Decoded<Vec<PodChain>> {
-    let chains = super::error::each("filter_chains", &wire.filter_chains, |wire| chain(wire, identity))?;
+    let chains = super::error::each("filter_chains", &wire.filter_chains, |wire| {
+        chain(wire, identity)
+    })?;
     let mut seen = BTreeSet::new();
     for (index, chain) in chains.iter().enumerate() {
         if !seen.insert((chain.arrival, chain.port)) {
-            return refuse("a second chain for the same connections").at_index("filter_chains", index);
+            return refuse("a second chain for the same connections")
+                .at_index("filter_chains", index);
         }
     }
     Ok(chains)
@@ -112,13 +131,18 @@ fn chain(wire: &FilterChain, identity: &SpiffeId) -> Decoded<PodChain> {
         !conditions.application_protocols.is_empty(),
         "filter_chain_match.application_protocols",
     )?;
-    let arrival = match (conditions.transport_protocol.as_str(), &wire.transport_socket) {
+    let arrival = match (
+        conditions.transport_protocol.as_str(),
+        &wire.transport_socket,
+    ) {
         ("tls", Some(socket)) => {
             mutual_tls(socket, identity).at("transport_socket")?;
             Arrival::MutualTls
         }
         ("raw_buffer", None) => Arrival::PlainText,
-        ("tls", None) => return refuse("missing, though transport_protocol is tls").at("transport_socket"),
+        ("tls", None) => {
+            return refuse("missing, though transport_protocol is tls").at("transport_socket");
+        }
         ("raw_buffer", Some(_)) => {
             return refuse("contradicts transport_protocol raw_buffer").at("transport_socket");
         }
@@ -127,7 +151,10 @@ fn chain(wire: &FilterChain, identity: &SpiffeId) -> Decoded<PodChain> {
                 .at("filter_chain_match.transport_protocol");
         }
     };
-    let port = conditions.destination_port.as_ref().map(|value| port(value.value));
+    let port = conditions
+        .destination_port
+        .as_ref()
+        .map(|value| port(value.value));
     let filters = filters::chain(wire)?;
     let http = match filters.terminal {
         Terminal::Tcp(cluster) if &*cluster == LOCAL => None,
@@ -151,7 +178,10 @@ fn mutual_tls(socket: &TransportSocket, identity: &SpiffeId) -> Decoded<()> {
         return refuse("missing").at("typed_config");
     };
     let tls: DownstreamTlsContext = unpack(any)?;
-    if !tls.require_client_certificate.is_some_and(|value| value.value) {
+    if !tls
+        .require_client_certificate
+        .is_some_and(|value| value.value)
+    {
         return refuse("must be true").at("require_client_certificate");
     }
     let common = tls.common_tls_context.unwrap_or_default();
@@ -239,7 +269,9 @@ fn coverage(chains: &[PodChain]) -> Decoded<(bool, BTreeMap<u16, InboundHttp>)> 
     if !plain.is_empty() && plain != tls {
         return refuse("contradict each other: plain text and mutual TLS differ in ports");
     }
-    let http_ports = tls.iter().filter_map(|(port, http)| Some(((*port)?, (*http)?)));
+    let http_ports = tls
+        .iter()
+        .filter_map(|(port, http)| Some(((*port)?, (*http)?)));
     Ok((!plain.is_empty(), http_ports.collect()))
 }
 

@@ -182,7 +182,9 @@ fn port_range(start: i32, end: i32) -> Decoded<Permission> {
     let last = u16::try_from(i64::from(end) - 1);
     match (first, last) {
         (Ok(first), Ok(last)) if first <= last => Ok(Permission::DestinationPorts(first, last)),
-        _ => refuse(format_args!("{start} to {end} (exclusive) is no range of ports")),
+        _ => refuse(format_args!(
+            "{start} to {end} (exclusive) is no range of ports"
+        )),
     }
 }
 

@@ -7,7 +7,7 @@ use heddle_proto::envoy::r#type::matcher::v3::{RegexMatchAndSubstitute, RegexMat
 use regex::{Regex, RegexBuilder};
 use std::sync::Arc;
 
-use super::error::{At, Decoded, DecodeError, refuse};
+use super::error::{At, DecodeError, Decoded, refuse};
 
 /// Longest text of an expression, bytes.
 pub const MAX_PATTERN: usize = 4 * 1024;

@@ -20,7 +20,10 @@ const LONGEST_BACKOFF: u32 = 10;
 /// config.route.v3.RetryPolicy. Host predicates and priorities are let pass: a retry goes to another endpoint anyway.
 pub(super) fn retry_policy(wire: &WireRetry) -> Decoded<RetryPolicy> {
     unsupported(!wire.retriable_headers.is_empty(), "retriable_headers")?;
-    unsupported(!wire.retriable_request_headers.is_empty(), "retriable_request_headers")?;
+    unsupported(
+        !wire.retriable_request_headers.is_empty(),
+        "retriable_request_headers",
+    )?;
     unsupported(
         wire.rate_limited_retry_back_off.is_some(),
         "rate_limited_retry_back_off",
@@ -40,7 +43,10 @@ pub(super) fn retry_policy(wire: &WireRetry) -> Decoded<RetryPolicy> {
     }
     let per_try_timeout = wire.per_try_timeout.as_ref().map(limit).transpose();
     Ok(RetryPolicy {
-        retries: wire.num_retries.as_ref().map_or(DEFAULT_RETRIES, |n| n.value),
+        retries: wire
+            .num_retries
+            .as_ref()
+            .map_or(DEFAULT_RETRIES, |n| n.value),
         on_connection_failure: conditions.on_connection_failure,
         on_status: conditions.on_status.into_iter().collect(),
         per_try_timeout: per_try_timeout.at("per_try_timeout")?.flatten(),
@@ -85,10 +91,12 @@ fn conditions(wire: &WireRetry) -> Decoded<Conditions> {
 }
 
 fn statuses(wire: &WireRetry) -> Decoded<Vec<u16>> {
-    super::error::each("retriable_status_codes", &wire.retriable_status_codes, |code| {
-        match u16::try_from(*code) {
+    super::error::each(
+        "retriable_status_codes",
+        &wire.retriable_status_codes,
+        |code| match u16::try_from(*code) {
             Ok(code @ 100..=599) => Ok(code),
             _ => refuse(format_args!("{code} is no status")),
-        }
-    })
+        },
+    )
 }

@@ -3,7 +3,8 @@
 use std::{sync::Arc, time::Duration};
 
 use heddle_proto::envoy::config::route::v3::{
-    DirectResponseAction, RedirectAction, RetryPolicy as WireRetry, RouteAction, WeightedCluster as WireWeighted,
+    DirectResponseAction, RedirectAction, RetryPolicy as WireRetry, RouteAction,
+    WeightedCluster as WireWeighted,
     redirect_action::{PathRewriteSpecifier, RedirectResponseCode, SchemeRewriteSpecifier},
     route_action::{ClusterSpecifier, HostRewriteSpecifier},
     weighted_cluster::ClusterWeight,
@@ -49,14 +50,26 @@ fn refuse_extras(wire: &RouteAction) -> Decoded<()> {
     unsupported(wire.metadata_match.is_some(), "metadata_match")?;
     unsupported(wire.path_rewrite_policy.is_some(), "path_rewrite_policy")?;
     unsupported(!wire.path_rewrite.is_empty(), "path_rewrite")?;
-    unsupported(wire.retry_policy_typed_config.is_some(), "retry_policy_typed_config")?;
-    unsupported(!wire.request_mirror_policies.is_empty(), "request_mirror_policies")?;
+    unsupported(
+        wire.retry_policy_typed_config.is_some(),
+        "retry_policy_typed_config",
+    )?;
+    unsupported(
+        !wire.request_mirror_policies.is_empty(),
+        "request_mirror_policies",
+    )?;
     unsupported(!wire.rate_limits.is_empty(), "rate_limits")?;
     unsupported(wire.cors.is_some(), "cors")?;
-    unsupported(wire.internal_redirect_policy.is_some(), "internal_redirect_policy")?;
+    unsupported(
+        wire.internal_redirect_policy.is_some(),
+        "internal_redirect_policy",
+    )?;
     unsupported(wire.hedge_policy.is_some(), "hedge_policy")?;
     unsupported(wire.max_stream_duration.is_some(), "max_stream_duration")?;
-    let connect = wire.upgrade_configs.iter().any(|u| u.connect_config.is_some());
+    let connect = wire
+        .upgrade_configs
+        .iter()
+        .any(|u| u.connect_config.is_some());
     unsupported(connect, "upgrade_configs.connect_config")
 }
 
@@ -76,7 +89,9 @@ fn clusters(specifier: Option<&ClusterSpecifier>) -> Decoded<WeightedClusters> {
         }
         Some(ClusterSpecifier::WeightedClusters(wire)) => weighted(wire).at("weighted_clusters"),
         Some(ClusterSpecifier::ClusterHeader(_)) => not_understood("cluster_header"),
-        Some(ClusterSpecifier::ClusterSpecifierPlugin(_)) => not_understood("cluster_specifier_plugin"),
+        Some(ClusterSpecifier::ClusterSpecifierPlugin(_)) => {
+            not_understood("cluster_specifier_plugin")
+        }
         Some(ClusterSpecifier::InlineClusterSpecifierPlugin(_)) => {
             not_understood("inline_cluster_specifier_plugin")
         }
@@ -89,7 +104,10 @@ fn not_understood<T>(field: &str) -> Decoded<T> {
 }
 
 fn weighted(wire: &WireWeighted) -> Decoded<WeightedClusters> {
-    unsupported(wire.random_value_specifier.is_some(), "random_value_specifier")?;
+    unsupported(
+        wire.random_value_specifier.is_some(),
+        "random_value_specifier",
+    )?;
     let clusters = each("clusters", &wire.clusters, weighted_cluster)?;
     let total: u64 = clusters.iter().map(|c| u64::from(c.weight)).sum();
     if total > u64::from(u32::MAX) {
@@ -104,10 +122,24 @@ fn weighted(wire: &WireWeighted) -> Decoded<WeightedClusters> {
 fn weighted_cluster(wire: &ClusterWeight) -> Decoded<WeightedCluster> {
     unsupported(!wire.cluster_header.is_empty(), "cluster_header")?;
     unsupported(wire.metadata_match.is_some(), "metadata_match")?;
-    unsupported(!wire.typed_per_filter_config.is_empty(), "typed_per_filter_config")?;
-    unsupported(wire.host_rewrite_specifier.is_some(), "host_rewrite_specifier")?;
-    let request = changes("request", &wire.request_headers_to_add, &wire.request_headers_to_remove)?;
-    let response = changes("response", &wire.response_headers_to_add, &wire.response_headers_to_remove)?;
+    unsupported(
+        !wire.typed_per_filter_config.is_empty(),
+        "typed_per_filter_config",
+    )?;
+    unsupported(
+        wire.host_rewrite_specifier.is_some(),
+        "host_rewrite_specifier",
+    )?;
+    let request = changes(
+        "request",
+        &wire.request_headers_to_add,
+        &wire.request_headers_to_remove,
+    )?;
+    let response = changes(
+        "response",
+        &wire.response_headers_to_add,
+        &wire.response_headers_to_remove,
+    )?;
     Ok(WeightedCluster {
         cluster: cluster_name(&wire.name).at("name")?,
         weight: wire.weight.as_ref().map_or(0, |weight| weight.value),

@@ -6,9 +6,8 @@ use heddle_proto::{
     envoy::config::{
         core::v3::Metadata,
         route::v3::{
-            RouteConfiguration, RetryPolicy as WireRetry, Route as WireRoute,
-            VirtualHost as WireHost, route::Action as WireAction,
-            virtual_host::TlsRequirementType,
+            RetryPolicy as WireRetry, Route as WireRoute, RouteConfiguration,
+            VirtualHost as WireHost, route::Action as WireAction, virtual_host::TlsRequirementType,
         },
     },
     google::protobuf::value::Kind,
@@ -32,18 +31,35 @@ type Changes = (Vec<HeaderOp>, Vec<HeaderOp>);
 /// tracing and buffer limits are not looked at; all else that is not understood is refused.
 pub(crate) fn route_table(name: Arc<str>, wire: &RouteConfiguration) -> Decoded<RouteTable> {
     unsupported(wire.vhds.is_some(), "vhds")?;
-    unsupported(!wire.cluster_specifier_plugins.is_empty(), "cluster_specifier_plugins")?;
-    unsupported(!wire.request_mirror_policies.is_empty(), "request_mirror_policies")?;
+    unsupported(
+        !wire.cluster_specifier_plugins.is_empty(),
+        "cluster_specifier_plugins",
+    )?;
+    unsupported(
+        !wire.request_mirror_policies.is_empty(),
+        "request_mirror_policies",
+    )?;
     unsupported(!wire.vhost_header.is_empty(), "vhost_header")?;
     unsupported(
         wire.ignore_path_parameters_in_path_matching,
         "ignore_path_parameters_in_path_matching",
     )?;
-    unsupported(!wire.typed_per_filter_config.is_empty(), "typed_per_filter_config")?;
+    unsupported(
+        !wire.typed_per_filter_config.is_empty(),
+        "typed_per_filter_config",
+    )?;
     unsupported(!wire.route_specifiers.is_empty(), "route_specifiers")?;
     let around = (
-        changes("request", &wire.request_headers_to_add, &wire.request_headers_to_remove)?,
-        changes("response", &wire.response_headers_to_add, &wire.response_headers_to_remove)?,
+        changes(
+            "request",
+            &wire.request_headers_to_add,
+            &wire.request_headers_to_remove,
+        )?,
+        changes(
+            "response",
+            &wire.response_headers_to_add,
+            &wire.response_headers_to_remove,
+        )?,
     );
     let virtual_hosts = each("virtual_hosts", &wire.virtual_hosts, |host| {
         virtual_host(host, &around, wire.most_specific_header_mutations_wins)
@@ -70,20 +86,40 @@ fn unique_domains(hosts: &[VirtualHost]) -> Decoded<()> {
 
 fn virtual_host(wire: &WireHost, around: &Changes, specific_wins: bool) -> Decoded<VirtualHost> {
     unsupported(wire.matcher.is_some(), "matcher")?;
-    unsupported(wire.require_tls != i32::from(TlsRequirementType::None), "require_tls")?;
+    unsupported(
+        wire.require_tls != i32::from(TlsRequirementType::None),
+        "require_tls",
+    )?;
     unsupported(!wire.rate_limits.is_empty(), "rate_limits")?;
     unsupported(wire.cors.is_some(), "cors")?;
-    unsupported(!wire.typed_per_filter_config.is_empty(), "typed_per_filter_config")?;
-    unsupported(wire.retry_policy_typed_config.is_some(), "retry_policy_typed_config")?;
+    unsupported(
+        !wire.typed_per_filter_config.is_empty(),
+        "typed_per_filter_config",
+    )?;
+    unsupported(
+        wire.retry_policy_typed_config.is_some(),
+        "retry_policy_typed_config",
+    )?;
     unsupported(wire.hedge_policy.is_some(), "hedge_policy")?;
-    unsupported(!wire.request_mirror_policies.is_empty(), "request_mirror_policies")?;
+    unsupported(
+        !wire.request_mirror_policies.is_empty(),
+        "request_mirror_policies",
+    )?;
     unsupported(!wire.route_specifiers.is_empty(), "route_specifiers")?;
     if wire.domains.is_empty() {
         return refuse("must not be empty").at("domains");
     }
     let own = (
-        changes("request", &wire.request_headers_to_add, &wire.request_headers_to_remove)?,
-        changes("response", &wire.response_headers_to_add, &wire.response_headers_to_remove)?,
+        changes(
+            "request",
+            &wire.request_headers_to_add,
+            &wire.request_headers_to_remove,
+        )?,
+        changes(
+            "response",
+            &wire.response_headers_to_add,
+            &wire.response_headers_to_remove,
+        )?,
     );
     let level = Level {
         host: &own,
@@ -94,7 +130,9 @@ fn virtual_host(wire: &WireHost, around: &Changes, specific_wins: bool) -> Decod
     Ok(VirtualHost {
         name: wire.name.as_str().into(),
         domains: each("domains", &wire.domains, |text| domain(text))?,
-        routes: each("routes", &wire.routes, |wire| Ok(Arc::new(route(wire, &level)?)))?,
+        routes: each("routes", &wire.routes, |wire| {
+            Ok(Arc::new(route(wire, &level)?))
+        })?,
     })
 }
 
@@ -128,7 +166,11 @@ struct Level<'a> {
 }
 
 impl Level<'_> {
-    fn combine(&self, own: Vec<HeaderOp>, pick: impl Fn(&Changes) -> Vec<HeaderOp>) -> heddle_routing::HeaderOps {
+    fn combine(
+        &self,
+        own: Vec<HeaderOp>,
+        pick: impl Fn(&Changes) -> Vec<HeaderOp>,
+    ) -> heddle_routing::HeaderOps {
         let (host, around) = (pick(self.host), pick(self.around));
         if self.specific_wins {
             in_order([around, host, own])
@@ -139,13 +181,24 @@ impl Level<'_> {
 }
 
 fn route(wire: &WireRoute, level: &Level<'_>) -> Decoded<Route> {
-    unsupported(!wire.typed_per_filter_config.is_empty(), "typed_per_filter_config")?;
+    unsupported(
+        !wire.typed_per_filter_config.is_empty(),
+        "typed_per_filter_config",
+    )?;
     unsupported(!wire.route_specifiers.is_empty(), "route_specifiers")?;
     let Some(matches) = &wire.r#match else {
         return refuse("missing").at("match");
     };
-    let request = changes("request", &wire.request_headers_to_add, &wire.request_headers_to_remove)?;
-    let response = changes("response", &wire.response_headers_to_add, &wire.response_headers_to_remove)?;
+    let request = changes(
+        "request",
+        &wire.request_headers_to_add,
+        &wire.request_headers_to_remove,
+    )?;
+    let response = changes(
+        "response",
+        &wire.response_headers_to_add,
+        &wire.response_headers_to_remove,
+    )?;
     Ok(Route {
         name: wire.name.as_str().into(),
         origin: wire.metadata.as_ref().and_then(origin),
@@ -160,10 +213,12 @@ fn action(action: Option<&WireAction>, level: &Level<'_>) -> Decoded<Action> {
     match action {
         Some(WireAction::Route(to)) => Ok(Action::Forward(forward(to, level.retry).at("route")?)),
         Some(WireAction::Redirect(to)) => Ok(Action::Redirect(redirect(to).at("redirect")?)),
-        Some(WireAction::DirectResponse(answer)) => {
-            Ok(Action::Respond(direct_response(answer).at("direct_response")?))
+        Some(WireAction::DirectResponse(answer)) => Ok(Action::Respond(
+            direct_response(answer).at("direct_response")?,
+        )),
+        Some(WireAction::FilterAction(_)) => {
+            refuse("not understood by this proxy").at("filter_action")
         }
-        Some(WireAction::FilterAction(_)) => refuse("not understood by this proxy").at("filter_action"),
         Some(WireAction::NonForwardingAction(_)) => {
             refuse("not understood by this proxy").at("non_forwarding_action")
         }

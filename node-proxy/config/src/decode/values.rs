@@ -9,7 +9,8 @@ use std::{
 use heddle_proto::{
     Message, Name,
     envoy::config::core::v3::{
-        Address, CidrRange, DataSource, SocketAddress, address, data_source::Specifier,
+        Address, CidrRange, DataSource, SocketAddress, address,
+        data_source::Specifier,
         socket_address::{PortSpecifier, Protocol},
     },
     google::protobuf::{self, Any},
@@ -125,7 +126,9 @@ pub(crate) fn limit(value: &protobuf::Duration) -> Decoded<Option<Duration>> {
 pub(crate) fn inline_text(source: &DataSource) -> Decoded<Arc<str>> {
     match &source.specifier {
         Some(Specifier::InlineString(text)) => Ok(text.as_str().into()),
-        Some(Specifier::InlineBytes(bytes)) => Ok(std::str::from_utf8(bytes).at("inline_bytes")?.into()),
+        Some(Specifier::InlineBytes(bytes)) => {
+            Ok(std::str::from_utf8(bytes).at("inline_bytes")?.into())
+        }
         _ => refuse("must be inline_string or inline_bytes"),
     }
 }

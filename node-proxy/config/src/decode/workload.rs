@@ -75,7 +75,9 @@ fn node(name: &str, wire: &v1::Workload, addresses: Vec<IpAddr>) -> Decoded<Resi
 /// Decodes an AddressSet.
 pub fn address_set(any: &Any) -> Decoded<BTreeSet<IpAddr>> {
     let wire: v1::AddressSet = unpack(any)?;
-    Ok(each("addresses", &wire.addresses, |bytes| octets(bytes))?.into_iter().collect())
+    Ok(each("addresses", &wire.addresses, |bytes| octets(bytes))?
+        .into_iter()
+        .collect())
 }
 
 /// Decodes the Secret `ROOTCA`: the mesh's roots, PEM. No other is understood; keys do not travel.

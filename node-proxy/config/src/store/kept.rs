@@ -59,7 +59,12 @@ impl<T: Clone> Kept<T> {
             changes: Vec::new(),
             nacks: Vec::new(),
         };
-        let kind = update.type_url.rsplit('.').next().unwrap_or_default().to_owned();
+        let kind = update
+            .type_url
+            .rsplit('.')
+            .next()
+            .unwrap_or_default()
+            .to_owned();
         let mut nack = |name: String, problem: &dyn std::fmt::Display| {
             let message = format!("{kind} {name}: {problem}");
             outcome.nacks.push(Nack { name, message });
@@ -77,7 +82,9 @@ impl<T: Clone> Kept<T> {
                 continue;
             }
             match decode(&name, &body) {
-                Ok(value) => outcome.changes.push(self.put(name.into(), version, body, value)),
+                Ok(value) => outcome
+                    .changes
+                    .push(self.put(name.into(), version, body, value)),
                 Err(error) => nack(name, &error),
             }
         }
@@ -124,7 +131,9 @@ impl<T: Clone> Kept<T> {
     }
 
     pub(super) fn iter(&self) -> impl Iterator<Item = (&Arc<str>, &T)> {
-        self.entries.iter().map(|(name, entry)| (name, &entry.value))
+        self.entries
+            .iter()
+            .map(|(name, entry)| (name, &entry.value))
     }
 
     pub(super) fn contains(&self, name: &str) -> bool {
@@ -132,7 +141,8 @@ impl<T: Clone> Kept<T> {
     }
 
     pub(super) fn versions(&self) -> HashMap<String, String> {
-        let version = |(name, entry): (&Arc<str>, &Entry<T>)| (name.to_string(), entry.version.clone());
+        let version =
+            |(name, entry): (&Arc<str>, &Entry<T>)| (name.to_string(), entry.version.clone());
         self.entries.iter().map(version).collect()
     }
 

@@ -40,7 +40,8 @@ impl Active {
         self.in_force.retain(|name, _| listeners.contains(name));
         self.waiting = false;
         for (name, listener) in listeners.iter() {
-            let known = |routes: &str| config.routes.contains_key(routes) || missing.contains(routes);
+            let known =
+                |routes: &str| config.routes.contains_key(routes) || missing.contains(routes);
             if awaited(listener).is_none_or(known) {
                 self.in_force.insert(Arc::clone(name), listener.clone());
             } else {
@@ -57,7 +58,9 @@ impl Active {
         }
         for table in self.in_force.values().filter_map(inline_table) {
             self.inline.insert(Arc::clone(&table.name));
-            config.routes.insert(Arc::clone(&table.name), Arc::clone(table));
+            config
+                .routes
+                .insert(Arc::clone(&table.name), Arc::clone(table));
         }
     }
 
@@ -73,7 +76,9 @@ pub(super) fn awaited(listener: &Listener) -> Option<&str> {
         Listener::Pod(_) | Listener::Outbound(_, Some(_)) | Listener::Gateway(_, Some(_)) => None,
         Listener::Gateway(gateway, None) => Some(&gateway.routes),
         Listener::Outbound(outbound, None) => match &outbound.protocol {
-            OutboundProtocol::Http { routes } | OutboundProtocol::Detect { routes, .. } => Some(routes),
+            OutboundProtocol::Http { routes } | OutboundProtocol::Detect { routes, .. } => {
+                Some(routes)
+            }
             OutboundProtocol::Opaque { .. } => None,
         },
     }
@@ -97,7 +102,9 @@ fn publish<'a>(listeners: impl Iterator<Item = &'a Listener>, config: &mut Proxy
                 config.pods.insert(pod.name.clone(), Arc::clone(pod));
             }
             Listener::Gateway(gateway, _) => {
-                config.gateways.insert(Arc::clone(&gateway.name), Arc::clone(gateway));
+                config
+                    .gateways
+                    .insert(Arc::clone(&gateway.name), Arc::clone(gateway));
             }
             Listener::Outbound(outbound, _) => publish_outbound(outbound, config),
         }
@@ -109,7 +116,11 @@ fn publish_outbound(listener: &Arc<OutboundListener>, config: &mut ProxyConfig) 
         match &listener.client_namespace {
             None => claim(&mut config.outbound, address, listener),
             Some(namespace) => {
-                claim(&mut config.outbound_for, (namespace.clone(), address), listener);
+                claim(
+                    &mut config.outbound_for,
+                    (namespace.clone(), address),
+                    listener,
+                );
             }
         }
     }

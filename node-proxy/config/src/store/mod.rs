@@ -24,7 +24,8 @@ use self::{
     residents::Claims,
 };
 use crate::{
-    Cluster, ClusterKind, DnsRecord, EndpointSet, Nack, ProxyConfig, Referenced, SharedConfig, Update,
+    Cluster, ClusterKind, DnsRecord, EndpointSet, Nack, ProxyConfig, Referenced, SharedConfig,
+    Update,
     decode::{self, Listener, Resident},
 };
 
@@ -116,12 +117,18 @@ impl Store {
 
     /// Names to subscribe to: what the listeners and clusters refer to, those in force and those that wait.
     pub fn referenced(&self) -> Referenced {
-        let waiting = self.listeners.iter().filter_map(|(_, listener)| awaited(listener));
+        let waiting = self
+            .listeners
+            .iter()
+            .filter_map(|(_, listener)| awaited(listener));
         let routes = waiting.chain(self.active.referenced()).map(str::to_owned);
-        let endpoints = self.clusters.iter().filter_map(|(_, kept)| match &kept.cluster.kind {
-            ClusterKind::Eds(name) if kept.endpoints.is_none() => Some(name.to_string()),
-            _ => None,
-        });
+        let endpoints = self
+            .clusters
+            .iter()
+            .filter_map(|(_, kept)| match &kept.cluster.kind {
+                ClusterKind::Eds(name) if kept.endpoints.is_none() => Some(name.to_string()),
+                _ => None,
+            });
         Referenced {
             routes: routes.collect(),
             endpoints: endpoints.collect(),
@@ -161,9 +168,9 @@ impl Store {
 
     fn apply_listeners(&mut self, update: Update) -> (bool, Vec<Nack>) {
         let trust_domain = &self.trust_domain;
-        let Outcome { changes, nacks } = self
-            .listeners
-            .apply(update, |name, body| decode::listener(name, body, trust_domain));
+        let Outcome { changes, nacks } = self.listeners.apply(update, |name, body| {
+            decode::listener(name, body, trust_domain)
+        });
         if changes.is_empty() {
             return (false, nacks);
         }
@@ -172,7 +179,8 @@ impl Store {
         for name in self.routes.retain(&referenced.routes) {
             self.config.routes.remove(&name);
         }
-        self.missing_routes.retain(|name| referenced.routes.contains(name));
+        self.missing_routes
+            .retain(|name| referenced.routes.contains(name));
         (true, nacks)
     }
 
@@ -252,9 +260,9 @@ impl Store {
 
     fn apply_workloads(&mut self, update: Update) -> (bool, Vec<Nack>) {
         let trust_domain = &self.trust_domain;
-        let Outcome { changes, nacks } = self
-            .workloads
-            .apply(update, |name, body| decode::workload(name, body, trust_domain));
+        let Outcome { changes, nacks } = self.workloads.apply(update, |name, body| {
+            decode::workload(name, body, trust_domain)
+        });
         let changed = !changes.is_empty();
         for change in changes {
             self.claims.apply(change, &mut self.config.workloads);
@@ -292,7 +300,9 @@ impl Store {
         }
         // Two tables may hold one name, so all are gone through; of equal names the last table's counts.
         let records = self.dns.iter().flat_map(|(_, records)| records);
-        self.config.dns = records.map(|r| (Arc::clone(&r.name), Arc::clone(r))).collect();
+        self.config.dns = records
+            .map(|r| (Arc::clone(&r.name), Arc::clone(r)))
+            .collect();
         (true, nacks)
     }
 }

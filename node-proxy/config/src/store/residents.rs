@@ -18,7 +18,9 @@ impl Claims {
             workloads.nodes.remove(&node.name);
         }
         if let Some(Resident::Node(node)) = &new {
-            workloads.nodes.insert(Arc::clone(&node.name), Arc::clone(node));
+            workloads
+                .nodes
+                .insert(Arc::clone(&node.name), Arc::clone(node));
         }
         let (old, new) = (pod(old), pod(new));
         match &new {

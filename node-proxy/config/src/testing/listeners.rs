@@ -84,7 +84,10 @@ pub(crate) fn inline(config: RouteConfiguration) -> RouteSpecifier {
 }
 
 pub(crate) fn http(routes: RouteSpecifier) -> Filter {
-    filter("envoy.filters.network.http_connection_manager", &manager(routes, Vec::new()))
+    filter(
+        "envoy.filters.network.http_connection_manager",
+        &manager(routes, Vec::new()),
+    )
 }
 
 pub(crate) fn chain(filters: Vec<Filter>) -> FilterChain {
@@ -165,9 +168,9 @@ pub(crate) fn mutual_tls(identity: &str) -> TransportSocket {
         require_client_certificate: Some(BoolValue { value: true }),
         common_tls_context: Some(CommonTlsContext {
             tls_certificate_sds_secret_configs: vec![secret(identity)],
-            validation_context_type: Some(
-                ValidationContextType::ValidationContextSdsSecretConfig(secret("ROOTCA")),
-            ),
+            validation_context_type: Some(ValidationContextType::ValidationContextSdsSecretConfig(
+                secret("ROOTCA"),
+            )),
             ..CommonTlsContext::default()
         }),
         ..DownstreamTlsContext::default()
@@ -202,7 +205,10 @@ fn pod_chain(rules: &PodRules, tls: bool, port: Option<u32>) -> FilterChain {
             });
             let routes = inline(routes("local", vec![to("local")]));
             let manager = manager(routes, rbac.into_iter().collect());
-            filters.push(filter("envoy.filters.network.http_connection_manager", &manager));
+            filters.push(filter(
+                "envoy.filters.network.http_connection_manager",
+                &manager,
+            ));
         }
         (None, authorization) => {
             let rbac = authorization.as_ref();
@@ -237,8 +243,18 @@ pub(crate) fn pod(rules: &PodRules) -> Listener {
             rbac: rbac.encode_to_vec(),
         }),
     };
-    let ports: Vec<Option<u32>> = rules.http_ports.iter().copied().map(Some).chain([None]).collect();
-    let arrivals: &[bool] = if rules.strict { &[true] } else { &[true, false] };
+    let ports: Vec<Option<u32>> = rules
+        .http_ports
+        .iter()
+        .copied()
+        .map(Some)
+        .chain([None])
+        .collect();
+    let arrivals: &[bool] = if rules.strict {
+        &[true]
+    } else {
+        &[true, false]
+    };
     let chains = arrivals
         .iter()
         .flat_map(|tls| ports.iter().map(|port| pod_chain(rules, *tls, *port)));

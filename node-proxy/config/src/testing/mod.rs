@@ -155,13 +155,15 @@ pub(crate) fn address_set(addresses: &[[u8; 4]]) -> v1::AddressSet {
 pub(crate) fn roots(pem: &str) -> Secret {
     Secret {
         name: "ROOTCA".to_owned(),
-        r#type: Some(secret::Type::ValidationContext(CertificateValidationContext {
-            trusted_ca: Some(DataSource {
-                specifier: Some(Specifier::InlineString(pem.to_owned())),
-                ..DataSource::default()
-            }),
-            ..CertificateValidationContext::default()
-        })),
+        r#type: Some(secret::Type::ValidationContext(
+            CertificateValidationContext {
+                trusted_ca: Some(DataSource {
+                    specifier: Some(Specifier::InlineString(pem.to_owned())),
+                    ..DataSource::default()
+                }),
+                ..CertificateValidationContext::default()
+            },
+        )),
     }
 }
 

@@ -4,7 +4,7 @@ mod framing;
 mod guard;
 mod serve;
 
-pub(crate) use serve::{HttpEnd, HttpServer, Version, version_of};
+pub(crate) use serve::{HttpServer, Version, version_of};
 
 #[cfg(test)]
 mod tests;

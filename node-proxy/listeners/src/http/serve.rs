@@ -58,7 +58,7 @@ pub(crate) async fn version_of<I: AsyncRead + Unpin>(
 }
 
 /// How a connection ended, if not by the client's or the proxy's will.
-pub(crate) type HttpEnd = Option<Problem>;
+type HttpEnd = Option<Problem>;
 
 /// Serves connections by these settings.
 pub(crate) struct HttpServer<'a> {

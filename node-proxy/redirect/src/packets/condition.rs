@@ -11,9 +11,9 @@ use ipnet::IpNet;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Condition {
     /// All hold; with none: always.
-    All(Vec<Condition>),
+    All(Vec<Self>),
     /// At least one holds; with none: never.
-    Any(Vec<Condition>),
+    Any(Vec<Self>),
     /// A test, or its opposite.
     Leaf { test: Test, negated: bool },
 }

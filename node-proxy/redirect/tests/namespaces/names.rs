@@ -90,14 +90,14 @@ fn dns_udp() {
 
 fn dns_tcp() {
     let world = World::captured();
-    for family in 0..2 {
+    for (family, server) in DNS.into_iter().enumerate() {
         let proxy = listen(&world.pod, at(loopback(family), 15053)).unwrap();
-        let mut client = dial(&world.pod, at(DNS[family], 53)).unwrap();
-        let (mut server, _) = accept(&proxy);
-        assert_eq!(original_destination(&server).unwrap(), at(DNS[family], 53));
+        let mut client = dial(&world.pod, at(server, 53)).unwrap();
+        let (mut accepted, _) = accept(&proxy);
+        assert_eq!(original_destination(&accepted).unwrap(), at(server, 53));
         client.write_all(b"who?").unwrap();
         let mut heard = [0; 4];
-        server.read_exact(&mut heard).unwrap();
+        accepted.read_exact(&mut heard).unwrap();
     }
 }
 

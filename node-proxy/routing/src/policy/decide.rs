@@ -17,13 +17,14 @@ impl Rbac {
     /// Decides about a connection or a request.
     pub fn decide(&self, subject: &Subject<'_>, sets: &AddressSets) -> Decision {
         let case = Case::new(subject, sets);
-        let matched = self.policies.iter().find(|policy| {
-            match (self.action, case.policy(policy)) {
-                (_, Truth::Yes) => true,
-                (action, Truth::Unknown) => action == RbacAction::Deny,
-                (_, Truth::No) => false,
-            }
-        });
+        let matched =
+            self.policies
+                .iter()
+                .find(|policy| match (self.action, case.policy(policy)) {
+                    (_, Truth::Yes) => true,
+                    (action, Truth::Unknown) => action == RbacAction::Deny,
+                    (_, Truth::No) => false,
+                });
         let policy = matched.map(|policy| policy.name.clone());
         match (self.action, policy) {
             (RbacAction::Allow, Some(policy)) => Decision::Allow {

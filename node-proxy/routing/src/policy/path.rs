@@ -71,10 +71,7 @@ impl<'a> Readings<'a> {
 /// Nothing in it that any habit would change.
 fn is_plain(path: &str) -> bool {
     let odd = |byte| matches!(byte, b'%' | b'\\' | b';' | b'?' | b'#') || byte < b' ';
-    path.starts_with('/')
-        && !path.bytes().any(odd)
-        && !path.contains("//")
-        && !path.contains("/.")
+    path.starts_with('/') && !path.bytes().any(odd) && !path.contains("//") && !path.contains("/.")
 }
 
 /// In the order in which servers apply them; each may be skipped.
@@ -101,7 +98,12 @@ fn slashes_from_backslashes(path: &[u8]) -> Vec<u8> {
 
 /// Servlet containers: `/a;v=1/b` is `/a/b`, `/a/..;/b` is `/a/../b`.
 fn without_parameters(path: &[u8]) -> Vec<u8> {
-    let element = |e: &[u8]| e.split(|byte| *byte == b';').next().unwrap_or_default().to_vec();
+    let element = |e: &[u8]| {
+        e.split(|byte| *byte == b';')
+            .next()
+            .unwrap_or_default()
+            .to_vec()
+    };
     let elements: Vec<Vec<u8>> = path.split(|byte| *byte == b'/').map(element).collect();
     elements.join(&b'/')
 }
@@ -141,7 +143,7 @@ fn without_dot_segments(path: &[u8]) -> Vec<u8> {
 /// UTF-8 that spells an ASCII character with more bytes than it needs (`%c0%af` for `/`): some decoders accept it.
 fn has_overlong(path: &[u8]) -> bool {
     path.iter().any(|byte| matches!(byte, 0xc0 | 0xc1))
-        || path.windows(2).any(|pair| {
-            matches!(pair, [0xe0, 0x80..=0x9f] | [0xf0, 0x80..=0x8f])
-        })
+        || path
+            .windows(2)
+            .any(|pair| matches!(pair, [0xe0, 0x80..=0x9f] | [0xf0, 0x80..=0x8f]))
 }

@@ -38,7 +38,11 @@ fn the_virtual_host_is_exact_then_longest_suffix_then_longest_prefix_then_any() 
 #[test]
 fn case_and_port_of_the_host_do_not_matter() {
     let hosts = hosts();
-    for host in ["WWW.Example.COM", "www.example.com:8080", "WWW.EXAMPLE.COM:"] {
+    for host in [
+        "WWW.Example.COM",
+        "www.example.com:8080",
+        "WWW.EXAMPLE.COM:",
+    ] {
         let found = hosts.virtual_host(host).expect("there is a catch-all");
         assert_eq!(&*found.name, "exact", "{host}");
     }
@@ -78,7 +82,11 @@ fn a_host_without_a_matching_route_does_not_fall_through_to_another() {
     let only_x = matching(PathMatcher::Exact("/x".into()));
     let hosts = table(vec![
         virtual_host("any", vec![Domain::Any], vec![route("all", all())]),
-        virtual_host("a", vec![Domain::Exact("a".into())], vec![route("x", only_x)]),
+        virtual_host(
+            "a",
+            vec![Domain::Exact("a".into())],
+            vec![route("x", only_x)],
+        ),
     ]);
     assert!(hosts.find("a", &get("/y", &[])).is_none());
 }
@@ -86,7 +94,11 @@ fn a_host_without_a_matching_route_does_not_fall_through_to_another() {
 #[test]
 fn the_first_route_that_matches_is_taken() {
     let prefix = |p: &str| matching(PathMatcher::Prefix(p.into()));
-    let routes = vec![route("1", prefix("/a/b")), route("2", prefix("/a")), route("3", prefix("/"))];
+    let routes = vec![
+        route("1", prefix("/a/b")),
+        route("2", prefix("/a")),
+        route("3", prefix("/")),
+    ];
     let hosts = table(vec![virtual_host("any", vec![Domain::Any], routes)]);
     for (path, expected) in [("/a/b/c", "1"), ("/a/c", "2"), ("/c", "3")] {
         let found = hosts.find("h", &get(path, &[])).expect("a route");

@@ -4,24 +4,46 @@ use crate::{HeaderMatcher, PathMatcher, QueryMatcher, StringMatcher};
 #[test]
 fn a_path_is_matched_without_its_query() {
     let rows: [(PathMatcher, &[&str], &[&str]); 6] = [
-        (PathMatcher::Exact("/a".into()), &["/a", "/a?b=c"], &["/a/", "/ab", "/A", "/"]),
-        (PathMatcher::Prefix("/a".into()), &["/a", "/ab", "/a/b?x"], &["/b", "/"]),
+        (
+            PathMatcher::Exact("/a".into()),
+            &["/a", "/a?b=c"],
+            &["/a/", "/ab", "/A", "/"],
+        ),
+        (
+            PathMatcher::Prefix("/a".into()),
+            &["/a", "/ab", "/a/b?x"],
+            &["/b", "/"],
+        ),
         (PathMatcher::Prefix("/".into()), &["/", "/x", "/x?y"], &[]),
         (
             PathMatcher::ElementPrefix("/a".into()),
             &["/a", "/a/", "/a/b", "/a?b"],
             &["/ab", "/", "/b/a"],
         ),
-        (PathMatcher::ElementPrefix("/a/".into()), &["/a", "/a/", "/a/b"], &["/ab"]),
-        (PathMatcher::Regex(regex("/a/[0-9]+")), &["/a/1", "/a/12?x"], &["/a/", "/a/1/b", "/x/a/1"]),
+        (
+            PathMatcher::ElementPrefix("/a/".into()),
+            &["/a", "/a/", "/a/b"],
+            &["/ab"],
+        ),
+        (
+            PathMatcher::Regex(regex("/a/[0-9]+")),
+            &["/a/1", "/a/12?x"],
+            &["/a/", "/a/1/b", "/x/a/1"],
+        ),
     ];
     for (matcher, holds, fails) in rows {
         let matches = matching(matcher);
         for path in holds {
-            assert!(matches.matches(&get(path, &[])), "{matches:?} must match {path}");
+            assert!(
+                matches.matches(&get(path, &[])),
+                "{matches:?} must match {path}"
+            );
         }
         for path in fails {
-            assert!(!matches.matches(&get(path, &[])), "{matches:?} must not match {path}");
+            assert!(
+                !matches.matches(&get(path, &[])),
+                "{matches:?} must not match {path}"
+            );
         }
     }
 }
@@ -98,7 +120,11 @@ fn method_host_scheme_and_path_are_headers_too() {
         assert!(matcher.matches(&absolute), "{name}");
     }
     let from_host = get("/", &[("host", "example.com")]);
-    let matcher = header(":authority", Some(StringMatcher::Exact("example.com".into())), false);
+    let matcher = header(
+        ":authority",
+        Some(StringMatcher::Exact("example.com".into())),
+        false,
+    );
     assert!(matcher.matches(&from_host));
 }
 

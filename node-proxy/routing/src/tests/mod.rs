@@ -11,7 +11,8 @@ use std::sync::Arc;
 use http::{Request, request::Parts};
 
 use crate::{
-    Action, DirectResponse, Domain, HeaderOps, PathMatcher, Route, RouteMatch, RouteTable, VirtualHost,
+    Action, DirectResponse, Domain, HeaderOps, PathMatcher, Route, RouteMatch, RouteTable,
+    VirtualHost,
 };
 
 /// A GET request with headers.

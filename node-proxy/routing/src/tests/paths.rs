@@ -12,7 +12,11 @@ use crate::{
 
 fn allowed(matcher: PathMatcher, path: &str) -> bool {
     let request = get(path, &[]);
-    allows(Permission::Path(matcher), Principal::Any, &subject(Some(&request), None))
+    allows(
+        Permission::Path(matcher),
+        Principal::Any,
+        &subject(Some(&request), None),
+    )
 }
 
 fn denied(matcher: PathMatcher, path: &str) -> bool {
@@ -87,7 +91,12 @@ fn a_disguise_does_not_become_allowed_by_negation() {
 #[test]
 fn a_disguise_of_an_allowed_path_is_not_allowed_either() {
     // A server that reads it literally would find another path.
-    for path in ["/x/../public/a", "//public/a", "/%70ublic/a", "/.;/public/a"] {
+    for path in [
+        "/x/../public/a",
+        "//public/a",
+        "/%70ublic/a",
+        "/.;/public/a",
+    ] {
         assert!(!allowed(public(), path), "{path}");
     }
 }
@@ -115,7 +124,12 @@ fn honest_paths_are_judged_as_they_stand() {
 
 #[test]
 fn what_stays_below_the_prefix_in_every_reading_is_allowed() {
-    for path in ["/public/a/../b", "/public/a//b", "/public/a%2fb", "/public/./b"] {
+    for path in [
+        "/public/a/../b",
+        "/public/a//b",
+        "/public/a%2fb",
+        "/public/./b",
+    ] {
         assert!(allowed(public(), path), "{path} was refused");
     }
 }

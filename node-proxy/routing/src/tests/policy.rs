@@ -19,7 +19,10 @@ pub(super) fn ip(text: &str) -> IpAddr {
     text.parse().expect("an address")
 }
 
-pub(super) fn subject<'a>(request: Option<&'a Parts>, identity: Option<&'a SpiffeId>) -> Subject<'a> {
+pub(super) fn subject<'a>(
+    request: Option<&'a Parts>,
+    identity: Option<&'a SpiffeId>,
+) -> Subject<'a> {
     Subject {
         protocol: Protocol::Tcp,
         source: ip("10.1.0.1"),
@@ -116,7 +119,11 @@ fn conditions_on_what_is_done() {
         (P::OneOf(vec![]), false),
     ] {
         let label = format!("{permission:?}");
-        assert_eq!(allows(permission, Principal::Any, &subject(None, None)), expected, "{label}");
+        assert_eq!(
+            allows(permission, Principal::Any, &subject(None, None)),
+            expected,
+            "{label}"
+        );
     }
 }
 
@@ -133,10 +140,21 @@ fn conditions_on_who_does_it() {
         (P::SourceSet("clients".into()), true, true),
         (P::SourceSet("nobody".into()), false, false),
         (block("10.1.0.1/32"), true, true),
-        (P::All(vec![block("10.0.0.0/8"), not(P::OneOf(vec![block("10.1.0.0/16")]))]), false, false),
+        (
+            P::All(vec![
+                block("10.0.0.0/8"),
+                not(P::OneOf(vec![block("10.1.0.0/16")])),
+            ]),
+            false,
+            false,
+        ),
         (P::Authenticated(None), true, false),
         (exact(own), true, false),
-        (exact("spiffe://cluster.local/ns/shop/sa/other"), false, false),
+        (
+            exact("spiffe://cluster.local/ns/shop/sa/other"),
+            false,
+            false,
+        ),
         (not(exact(own)), false, true),
     ] {
         let label = format!("{principal:?}");
@@ -202,8 +220,15 @@ fn a_denial_of_requests_refuses_bytes_that_may_be_such_a_request() {
     let path = Permission::Path(PathMatcher::Exact("/admin".into()));
     let deny = rbac(RbacAction::Deny, path, Principal::Any);
     assert!(!deny.decide(&subject(None, None), &sets()).is_allowed());
-    assert!(deny.decide(&subject(Some(&get("/", &[])), None), &sets()).is_allowed());
-    assert!(!deny.decide(&subject(Some(&get("/admin", &[])), None), &sets()).is_allowed());
+    assert!(
+        deny.decide(&subject(Some(&get("/", &[])), None), &sets())
+            .is_allowed()
+    );
+    assert!(
+        !deny
+            .decide(&subject(Some(&get("/admin", &[])), None), &sets())
+            .is_allowed()
+    );
 }
 
 #[test]

@@ -4,7 +4,9 @@ use http::{HeaderName, HeaderValue, Method, Request, Uri, request::Parts};
 use proptest::prelude::*;
 
 use super::{
-    matching, policy::{rbac, subject}, regex, route, table, virtual_host,
+    matching,
+    policy::{rbac, subject},
+    regex, route, table, virtual_host,
 };
 use crate::{
     Domain, HeaderMatcher, HeaderOps, PathMatcher, PathRewrite, QueryMatcher, Redirect,
@@ -54,8 +56,15 @@ fn request() -> impl Strategy<Value = Parts> {
         Just("*".to_owned()),
     ];
     let uri = uri.prop_filter_map("no URI", |text| text.parse::<Uri>().ok());
-    let headers = prop::collection::vec(("[a-c]{1,2}|host", prop::collection::vec(any::<u8>(), 0..8)), 0..4);
-    let method = prop_oneof![Just(Method::GET), Just(Method::CONNECT), Just(Method::OPTIONS)];
+    let headers = prop::collection::vec(
+        ("[a-c]{1,2}|host", prop::collection::vec(any::<u8>(), 0..8)),
+        0..4,
+    );
+    let method = prop_oneof![
+        Just(Method::GET),
+        Just(Method::CONNECT),
+        Just(Method::OPTIONS)
+    ];
     (uri, headers, method).prop_map(|(uri, headers, method)| {
         let mut parts = Request::new(()).into_parts().0;
         (parts.uri, parts.method) = (uri, method);

@@ -35,12 +35,21 @@ fn the_port_follows_the_scheme_then_the_listener() {
         (None, Some(8083), 80, "http://example.com:8083/foo"),
         (Some("https"), None, 8080, "https://example.com/foo"),
         (Some("https"), Some(443), 80, "https://example.com/foo"),
-        (Some("https"), Some(8443), 80, "https://example.com:8443/foo"),
+        (
+            Some("https"),
+            Some(8443),
+            80,
+            "https://example.com:8443/foo",
+        ),
         (Some("http"), None, 8080, "http://example.com/foo"),
         (Some("http"), Some(443), 80, "http://example.com:443/foo"),
     ] {
         let found = location(&with(scheme, port), "/foo", listener);
-        assert_eq!(found.as_deref(), Some(expected), "{scheme:?} {port:?} {listener}");
+        assert_eq!(
+            found.as_deref(),
+            Some(expected),
+            "{scheme:?} {port:?} {listener}"
+        );
     }
 }
 
@@ -64,11 +73,23 @@ fn a_path_is_replaced_whole_or_by_prefix() {
     };
     for (path, expected) in [
         (RedirectPath::Full("/x".into()), "http://example.com/x?a=b"),
-        (RedirectPath::Full("/x?c=d".into()), "http://example.com/x?c=d"),
+        (
+            RedirectPath::Full("/x?c=d".into()),
+            "http://example.com/x?c=d",
+        ),
         (RedirectPath::Full("".into()), "http://example.com/?a=b"),
-        (RedirectPath::Prefix("/x".into()), "http://example.com/x/bar?a=b"),
-        (RedirectPath::Prefix("/".into()), "http://example.com/bar?a=b"),
-        (RedirectPath::Prefix("".into()), "http://example.com/bar?a=b"),
+        (
+            RedirectPath::Prefix("/x".into()),
+            "http://example.com/x/bar?a=b",
+        ),
+        (
+            RedirectPath::Prefix("/".into()),
+            "http://example.com/bar?a=b",
+        ),
+        (
+            RedirectPath::Prefix("".into()),
+            "http://example.com/bar?a=b",
+        ),
     ] {
         let to = with(path);
         assert_eq!(location(&to, "/foo/bar?a=b", 80).as_deref(), Some(expected));
@@ -81,7 +102,10 @@ fn the_query_can_be_dropped() {
         strip_query: true,
         ..redirect()
     };
-    assert_eq!(location(&to, "/foo?a=b", 80).as_deref(), Some("http://example.com/foo"));
+    assert_eq!(
+        location(&to, "/foo?a=b", 80).as_deref(),
+        Some("http://example.com/foo")
+    );
 }
 
 #[test]
@@ -90,14 +114,21 @@ fn a_replacement_cannot_become_part_of_the_host() {
         path: Some(RedirectPath::Full(".evil.org/".into())),
         ..redirect()
     };
-    assert_eq!(location(&to, "/foo", 80).as_deref(), Some("http://example.com/.evil.org/"));
+    assert_eq!(
+        location(&to, "/foo", 80).as_deref(),
+        Some("http://example.com/.evil.org/")
+    );
 }
 
 #[test]
 fn a_request_without_a_host_cannot_be_redirected_unless_one_is_given() {
     let request = get("/foo", &[]);
     let matched = PathMatcher::Prefix("/".into());
-    assert!(redirect().location(&matched, &request, "http", 80).is_none());
+    assert!(
+        redirect()
+            .location(&matched, &request, "http", 80)
+            .is_none()
+    );
     let to = Redirect {
         host: Some("example.org".into()),
         ..redirect()

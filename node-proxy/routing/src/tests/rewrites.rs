@@ -1,7 +1,5 @@
 use super::{get, matching};
-use crate::{
-    Forward, HeaderOps, PathMatcher, PathRewrite, WeightedCluster, WeightedClusters,
-};
+use crate::{Forward, HeaderOps, PathMatcher, PathRewrite, WeightedCluster, WeightedClusters};
 
 fn elements(prefix: &str) -> PathMatcher {
     PathMatcher::ElementPrefix(prefix.into())
@@ -59,7 +57,10 @@ fn an_expression_replaces_all_its_matches() {
     let all = elements("/");
     assert_eq!(rewrite("^/.*$", "/full").apply(&all, "/a/b"), "/full");
     assert_eq!(rewrite("a", "b").apply(&all, "/a/a"), "/b/b");
-    assert_eq!(rewrite("^/(x)/(y)$", "/${2}/${1}").apply(&all, "/x/y"), "/y/x");
+    assert_eq!(
+        rewrite("^/(x)/(y)$", "/${2}/${1}").apply(&all, "/x/y"),
+        "/y/x"
+    );
     assert_eq!(rewrite("^/", "").apply(&all, "/x"), "/x");
 }
 
@@ -84,7 +85,10 @@ fn the_query_stays_when_the_path_is_rewritten() {
     let to = forward(Some(PathRewrite::Prefix("/x".into())));
     let matches = matching(elements("/foo"));
     let uri = get("/foo/bar?a=b", &[]).uri;
-    let new = to.path_and_query(&matches, &uri).expect("valid").expect("changed");
+    let new = to
+        .path_and_query(&matches, &uri)
+        .expect("valid")
+        .expect("changed");
     assert_eq!(new.as_str(), "/x/bar?a=b");
 }
 

@@ -105,7 +105,7 @@ fn parents(parents: &Value, found: &mut Found) {
             parent["port"].as_i64(),
         )
     };
-    let mut seen: Vec<([String; 4], (String, Option<i64>))> = Vec::new();
+    let mut seen = Vec::new();
     for (path, parent) in located(parents, "spec.parentRefs") {
         let (identity, part) = (identity(parent), part(parent));
         let others = seen.iter().filter(|(other, _)| *other == identity);

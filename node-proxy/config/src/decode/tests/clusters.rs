@@ -52,7 +52,10 @@ fn the_kind_of_a_cluster_follows_from_its_type() {
 #[test]
 fn the_endpoints_of_a_static_cluster_stand_in_it() {
     let mut wire = cluster(NAME, DiscoveryType::Static);
-    let set = assignment(NAME, vec![endpoint("10.1.0.4", 8080, HealthStatus::Healthy)]);
+    let set = assignment(
+        NAME,
+        vec![endpoint("10.1.0.4", 8080, HealthStatus::Healthy)],
+    );
     wire.load_assignment = Some(set);
     let (found, endpoints) = decode(&wire).expect("valid");
     assert!(matches!(found.kind, ClusterKind::Eds(name) if &*name != NAME));
@@ -67,7 +70,8 @@ fn how_http_is_spoken_is_read_from_the_protocol_options() {
             ..HttpProtocolOptions::default()
         };
         let mut wire = cluster(NAME, DiscoveryType::Eds);
-        wire.typed_extension_protocol_options = [(HttpProtocolOptions::full_name(), pack(&options))].into();
+        wire.typed_extension_protocol_options =
+            [(HttpProtocolOptions::full_name(), pack(&options))].into();
         decode(&wire).expect("valid").0.http
     };
     let explicit = |config| {
@@ -75,14 +79,19 @@ fn how_http_is_spoken_is_read_from_the_protocol_options() {
             protocol_config: Some(config),
         })
     };
-    let as_client = UpstreamProtocolOptions::UseDownstreamProtocolConfig(UseDownstreamHttpConfig::default());
+    let as_client =
+        UpstreamProtocolOptions::UseDownstreamProtocolConfig(UseDownstreamHttpConfig::default());
     assert_eq!(with(as_client), UpstreamHttp::AsClient);
     assert_eq!(
-        with(explicit(ProtocolConfig::Http2ProtocolOptions(Http2ProtocolOptions::default()))),
+        with(explicit(ProtocolConfig::Http2ProtocolOptions(
+            Http2ProtocolOptions::default()
+        ))),
         UpstreamHttp::Http2
     );
     assert_eq!(
-        with(explicit(ProtocolConfig::HttpProtocolOptions(Default::default()))),
+        with(explicit(ProtocolConfig::HttpProtocolOptions(
+            Default::default()
+        ))),
         UpstreamHttp::Http1
     );
     let plain = cluster(NAME, DiscoveryType::Eds);
@@ -106,15 +115,31 @@ fn what_would_protect_or_steer_traffic_and_is_not_understood_is_refused() {
         "transport_socket",
         "not understood",
     );
-    refused(with(|c| c.lb_policy = LbPolicy::RingHash.into()), "lb_policy", "not understood");
+    refused(
+        with(|c| c.lb_policy = LbPolicy::RingHash.into()),
+        "lb_policy",
+        "not understood",
+    );
     refused(
         with(|c| c.lb_subset_config = Some(Default::default())),
         "lb_subset_config",
         "not understood",
     );
-    refused(with(|c| c.connect_timeout = seconds(-1)), "connect_timeout", "negative");
-    refused(with(|c| c.connect_timeout = seconds(0)), "connect_timeout", "must not be 0");
-    refused(with(|c| c.cluster_discovery_type = None), "load_assignment", "missing");
+    refused(
+        with(|c| c.connect_timeout = seconds(-1)),
+        "connect_timeout",
+        "negative",
+    );
+    refused(
+        with(|c| c.connect_timeout = seconds(0)),
+        "connect_timeout",
+        "must not be 0",
+    );
+    refused(
+        with(|c| c.cluster_discovery_type = None),
+        "load_assignment",
+        "missing",
+    );
     let mut alias = cluster(NAME, DiscoveryType::StrictDns);
     alias.load_assignment = Some(assignment(NAME, Vec::new()));
     refused(decode(&alias), "load_assignment", "exactly one");
@@ -128,8 +153,9 @@ fn endpoints(wire: &ClusterLoadAssignment) -> Result<EndpointSet, DecodeError> {
 fn endpoints_keep_their_order_and_health_and_the_sick_are_left_out() {
     let mut named = endpoint("10.1.0.1", 8080, HealthStatus::Healthy);
     named.load_balancing_weight = number(3);
-    if let Some(heddle_proto::envoy::config::endpoint::v3::lb_endpoint::HostIdentifier::Endpoint(inner)) =
-        &mut named.host_identifier
+    if let Some(heddle_proto::envoy::config::endpoint::v3::lb_endpoint::HostIdentifier::Endpoint(
+        inner,
+    )) = &mut named.host_identifier
     {
         inner.hostname = "postgres-0".to_owned();
     }
@@ -147,14 +173,36 @@ fn endpoints_keep_their_order_and_health_and_the_sick_are_left_out() {
     let found: Vec<_> = set
         .endpoints
         .iter()
-        .map(|e| (e.address.to_string(), e.health, e.weight, e.hostname.as_deref()))
+        .map(|e| {
+            (
+                e.address.to_string(),
+                e.health,
+                e.weight,
+                e.hostname.as_deref(),
+            )
+        })
         .collect();
     assert_eq!(
         found,
         [
-            ("10.1.0.1:8080".to_owned(), EndpointHealth::Healthy, 3, Some("postgres-0")),
-            ("10.1.0.3:8080".to_owned(), EndpointHealth::Draining, 1, None),
-            ("[fd00::4]:8080".to_owned(), EndpointHealth::Healthy, 1, None),
+            (
+                "10.1.0.1:8080".to_owned(),
+                EndpointHealth::Healthy,
+                3,
+                Some("postgres-0")
+            ),
+            (
+                "10.1.0.3:8080".to_owned(),
+                EndpointHealth::Draining,
+                1,
+                None
+            ),
+            (
+                "[fd00::4]:8080".to_owned(),
+                EndpointHealth::Healthy,
+                1,
+                None
+            ),
         ]
     );
 }
@@ -162,7 +210,10 @@ fn endpoints_keep_their_order_and_health_and_the_sick_are_left_out() {
 #[test]
 fn endpoints_that_are_not_understood_are_refused() {
     let with = |change: fn(&mut ClusterLoadAssignment)| {
-        let mut wire = assignment(NAME, vec![endpoint("10.1.0.1", 8080, HealthStatus::Healthy)]);
+        let mut wire = assignment(
+            NAME,
+            vec![endpoint("10.1.0.1", 8080, HealthStatus::Healthy)],
+        );
         change(&mut wire);
         endpoints(&wire)
     };
@@ -187,5 +238,9 @@ fn endpoints_that_are_not_understood_are_refused() {
         &place("lb_endpoints[0].health_status"),
         "unknown",
     );
-    refused(with(|a| a.endpoints[0].priority = 1), &place("priority"), "not understood");
+    refused(
+        with(|a| a.endpoints[0].priority = 1),
+        &place("priority"),
+        "not understood",
+    );
 }

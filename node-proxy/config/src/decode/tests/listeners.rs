@@ -2,7 +2,9 @@ use heddle_proto::{
     envoy::{
         config::{
             core::v3::TrafficDirection,
-            listener::v3::{AdditionalAddress, FilterChainMatch, Listener as WireListener, ListenerFilter},
+            listener::v3::{
+                AdditionalAddress, FilterChainMatch, Listener as WireListener, ListenerFilter,
+            },
         },
         extensions::filters::{
             http::{cors::v3::Cors, rbac::v3::Rbac as HttpRbac},
@@ -70,7 +72,10 @@ fn an_outbound_listener_has_all_its_addresses_and_its_clients_namespace() {
     };
     let addresses: Vec<String> = found.addresses.iter().map(ToString::to_string).collect();
     assert_eq!(addresses, ["10.96.0.1:80", "[fd00::1]:80"]);
-    assert_eq!(found.client_namespace.as_ref().map(|n| n.as_str()), Some("checkout"));
+    assert_eq!(
+        found.client_namespace.as_ref().map(|n| n.as_str()),
+        Some("checkout")
+    );
 }
 
 #[test]
@@ -93,13 +98,22 @@ fn routes_may_stand_in_the_listener() {
     let Listener::Outbound(found, Some(table)) = decode(&wire).expect("valid") else {
         panic!("no table");
     };
-    assert_eq!(found.protocol, OutboundProtocol::Http { routes: table.name.clone() });
-    assert_ne!(&*table.name, NAME, "it could hide a RouteConfiguration of that name");
+    assert_eq!(
+        found.protocol,
+        OutboundProtocol::Http {
+            routes: table.name.clone()
+        }
+    );
+    assert_ne!(
+        &*table.name, NAME,
+        "it could hide a RouteConfiguration of that name"
+    );
 }
 
 #[test]
 fn a_gateways_listener_has_an_address_and_routes() {
-    let Listener::Gateway(found, None) = decode(&gateway("gateway/infra/web/http", 8080)).expect("valid")
+    let Listener::Gateway(found, None) =
+        decode(&gateway("gateway/infra/web/http", 8080)).expect("valid")
     else {
         panic!("not a gateway");
     };
@@ -203,7 +217,10 @@ fn what_is_not_understood_is_refused_with_its_field() {
 
 #[test]
 fn policy_outside_of_a_pods_listener_is_refused() {
-    let filters = vec![network_rbac("envoy.filters.network.rbac", &allow_all()), tcp_proxy(NAME)];
+    let filters = vec![
+        network_rbac("envoy.filters.network.rbac", &allow_all()),
+        tcp_proxy(NAME),
+    ];
     let wire = outbound(NAME, "10.96.0.1", 80, filters);
     refused(decode(&wire), "filter_chains[0].filters", "RBAC");
 }
@@ -214,9 +231,18 @@ fn an_unknown_http_filter_is_refused_unless_it_is_optional() {
         let mut unknown = http_filter("envoy.filters.http.cors", &Cors::default());
         unknown.is_optional = optional;
         let manager = manager(rds(NAME), vec![unknown]);
-        decode(&outbound(NAME, "10.96.0.1", 80, vec![filter("hcm", &manager)]))
+        decode(&outbound(
+            NAME,
+            "10.96.0.1",
+            80,
+            vec![filter("hcm", &manager)],
+        ))
     };
-    refused(with(false), "filter_chains[0].filters[0].http_filters[0]", "cors");
+    refused(
+        with(false),
+        "filter_chains[0].filters[0].http_filters[0]",
+        "cors",
+    );
     assert!(with(true).is_ok());
 }
 
@@ -226,7 +252,11 @@ fn http_filters_must_end_in_the_router() {
     let mut manager = manager(rds(NAME), Vec::new());
     manager.http_filters = vec![rbac];
     let wire = outbound(NAME, "10.96.0.1", 80, vec![filter("hcm", &manager)]);
-    refused(decode(&wire), "filter_chains[0].filters[0].http_filters", "router");
+    refused(
+        decode(&wire),
+        "filter_chains[0].filters[0].http_filters",
+        "router",
+    );
 }
 
 #[test]
@@ -234,6 +264,9 @@ fn a_resource_must_be_what_it_was_sent_as() {
     let wire = outbound_http(NAME, "10.96.0.1");
     let result = listener("another", &pack(&wire), &trust_domain());
     refused(result, "name", "another");
-    let foreign = pack(&cluster(NAME, heddle_proto::envoy::config::cluster::v3::cluster::DiscoveryType::Eds));
+    let foreign = pack(&cluster(
+        NAME,
+        heddle_proto::envoy::config::cluster::v3::cluster::DiscoveryType::Eds,
+    ));
     refused(listener(NAME, &foreign, &trust_domain()), "", "Cluster");
 }

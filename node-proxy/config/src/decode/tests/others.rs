@@ -44,17 +44,30 @@ fn a_workload_that_is_not_understood_is_refused() {
         change(&mut wire);
         decode::workload("shop/cart-7d4", &pack(&wire), &trust_domain())
     };
-    refused(with(|w| w.addresses.push(vec![1, 2, 3])), "addresses[1]", "3 bytes");
+    refused(
+        with(|w| w.addresses.push(vec![1, 2, 3])),
+        "addresses[1]",
+        "3 bytes",
+    );
     refused(with(|w| w.tunnel = 7), "tunnel", "unknown value 7");
-    refused(with(|w| w.namespace = "Bad".to_owned()), "namespace", "namespace");
+    refused(
+        with(|w| w.namespace = "Bad".to_owned()),
+        "namespace",
+        "namespace",
+    );
     refused(with(|w| w.namespace.clear()), "namespace", "missing");
-    refused(with(|w| w.service_account.clear()), "service_account", "empty");
+    refused(
+        with(|w| w.service_account.clear()),
+        "service_account",
+        "empty",
+    );
     refused(with(|w| w.name = "other".to_owned()), "name", "shop/other");
 }
 
 #[test]
 fn an_address_set_is_read() {
-    let found = decode::address_set(&pack(&address_set(&[[10, 0, 0, 2], [10, 0, 0, 1]]))).expect("valid");
+    let found =
+        decode::address_set(&pack(&address_set(&[[10, 0, 0, 2], [10, 0, 0, 1]]))).expect("valid");
     assert_eq!(found.len(), 2);
     let bad = v1::AddressSet {
         addresses: vec![Vec::new()],
@@ -67,7 +80,11 @@ fn only_the_trust_bundle_is_taken_of_secrets() {
     let pem = "-----BEGIN CERTIFICATE-----\n";
     let found = decode::trust_bundle("ROOTCA", &pack(&roots(pem))).expect("valid");
     assert_eq!(&*found, pem);
-    refused(decode::trust_bundle("OTHER", &pack(&roots(pem))), "", "ROOTCA");
+    refused(
+        decode::trust_bundle("OTHER", &pack(&roots(pem))),
+        "",
+        "ROOTCA",
+    );
     refused(
         decode::trust_bundle("ROOTCA", &pack(&roots("no PEM"))),
         "validation_context.trusted_ca",
@@ -99,9 +116,18 @@ fn addresses(list: &[&str]) -> EndpointConfig {
 #[test]
 fn dns_names_are_read() {
     let wire = dns(vec![
-        ("Cart.Shop.svc.cluster.local.", addresses(&["10.96.0.1", "fd00::1"])),
-        ("pg.shop.svc.cluster.local", EndpointConfig::ClusterName("shop/pg:5432".to_owned())),
-        ("_http._tcp.cart.shop.svc.cluster.local", service("cart.shop.svc.cluster.local", 80, 1)),
+        (
+            "Cart.Shop.svc.cluster.local.",
+            addresses(&["10.96.0.1", "fd00::1"]),
+        ),
+        (
+            "pg.shop.svc.cluster.local",
+            EndpointConfig::ClusterName("shop/pg:5432".to_owned()),
+        ),
+        (
+            "_http._tcp.cart.shop.svc.cluster.local",
+            service("cart.shop.svc.cluster.local", 80, 1),
+        ),
     ]);
     let records = decode::dns_table(&pack(&wire)).expect("valid");
     assert_eq!(&*records[0].name, "cart.shop.svc.cluster.local");
@@ -119,8 +145,16 @@ fn dns_names_are_read() {
 #[test]
 fn dns_records_that_are_not_understood_are_refused() {
     let one = |name: &str, answer| decode::dns_table(&pack(&dns(vec![(name, answer)])));
-    refused(one("", addresses(&[])), "virtual_domains[0].name", "no DNS name");
-    refused(one("a..b", addresses(&[])), "virtual_domains[0].name", "no DNS name");
+    refused(
+        one("", addresses(&[])),
+        "virtual_domains[0].name",
+        "no DNS name",
+    );
+    refused(
+        one("a..b", addresses(&[])),
+        "virtual_domains[0].name",
+        "no DNS name",
+    );
     refused(
         one("a", addresses(&["10.0.0.1", "x"])),
         "virtual_domains[0].endpoint.address_list.address[1]",

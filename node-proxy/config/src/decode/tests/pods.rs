@@ -71,11 +71,17 @@ fn everything_that_restricts_a_pod_is_read() {
         let NetworkPolicy::Isolated { by, rules } = policy else {
             panic!("open");
         };
-        assert_eq!(by.iter().map(|n| &**n).collect::<Vec<_>>(), ["NetworkPolicy shop/cart"]);
+        assert_eq!(
+            by.iter().map(|n| &**n).collect::<Vec<_>>(),
+            ["NetworkPolicy shop/cart"]
+        );
         assert_eq!(rules.policies.len(), 1);
     }
     assert_eq!(pod.authorization.expect("rules").policies.len(), 1);
-    assert_eq!(pod.http_ports.keys().copied().collect::<Vec<_>>(), [8080, 9090]);
+    assert_eq!(
+        pod.http_ports.keys().copied().collect::<Vec<_>>(),
+        [8080, 9090]
+    );
 }
 
 #[test]
@@ -176,9 +182,21 @@ fn scope_of(wire: &mut WireListener, change: impl FnOnce(&mut Pod)) {
 #[test]
 fn chains_that_contradict_each_other_are_refused() {
     // Order: tls/8080, tls/9090, tls, raw/8080, raw/9090, raw.
-    refused_with(|l| drop(l.filter_chains.remove(2)), "filter_chains", "other ports");
-    refused_with(|l| drop(l.filter_chains.remove(3)), "filter_chains", "differ in ports");
-    refused_with(|l| drop(l.filter_chains.remove(5)), "filter_chains", "differ in ports");
+    refused_with(
+        |l| drop(l.filter_chains.remove(2)),
+        "filter_chains",
+        "other ports",
+    );
+    refused_with(
+        |l| drop(l.filter_chains.remove(3)),
+        "filter_chains",
+        "differ in ports",
+    );
+    refused_with(
+        |l| drop(l.filter_chains.remove(5)),
+        "filter_chains",
+        "differ in ports",
+    );
     refused_with(
         |l| drop(l.filter_chains[5].filters.remove(0)),
         "filter_chains",
@@ -210,7 +228,7 @@ fn chains_that_contradict_each_other_are_refused() {
     );
     refused_with(
         |l| l.filter_chains[2].filters[2] = l.filter_chains[0].filters[1].clone(),
-        "filter_chains[2].filters[2]",
+        "filter_chains[2].filters[2].http_filters[0]",
         "second RBAC filter",
     );
 }
@@ -276,7 +294,10 @@ fn anything_less_than_mutual_tls_with_the_pods_identity_is_refused() {
         |l| {
             use heddle_proto::envoy::config::core::v3::transport_socket::ConfigType;
             use heddle_proto::envoy::extensions::transport_sockets::tls::v3::DownstreamTlsContext;
-            let socket = l.filter_chains[0].transport_socket.as_mut().expect("a socket");
+            let socket = l.filter_chains[0]
+                .transport_socket
+                .as_mut()
+                .expect("a socket");
             if let Some(ConfigType::TypedConfig(any)) = &mut socket.config_type {
                 let mut tls: DownstreamTlsContext = unpack(any).expect("valid");
                 tls.require_client_certificate = Some(BoolValue { value: false });
@@ -322,7 +343,11 @@ fn who_the_pod_is_must_be_told_whole() {
         "metadata.pod.service_account",
         "service account",
     );
-    refused_with(|l| scope_of(l, |pod| pod.uid.clear()), "metadata.pod.uid", "missing");
+    refused_with(
+        |l| scope_of(l, |pod| pod.uid.clear()),
+        "metadata.pod.uid",
+        "missing",
+    );
     refused_with(
         |l| scope_of(l, |pod| pod.name = "another".to_owned()),
         "name",

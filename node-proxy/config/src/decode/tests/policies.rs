@@ -6,8 +6,10 @@ use heddle_proto::{
         config::{
             core::v3::CidrRange,
             rbac::v3::{
-                Permission, Policy, Rbac, permission::{self, Rule},
-                principal::{self, Authenticated, Identifier}, rbac::Action,
+                Permission, Policy, Rbac,
+                permission::{self, Rule},
+                principal::{self, Authenticated, Identifier},
+                rbac::Action,
             },
             route::v3::{HeaderMatcher, header_matcher::HeaderMatchSpecifier},
         },
@@ -37,7 +39,13 @@ fn allows(rule: Rule, identifier: Identifier) -> bool {
         identity: Some(&identity),
         request: Some(&request),
     };
-    let sets = AddressSets([("set".into(), std::sync::Arc::new([IpAddr::from([10, 1, 0, 4])].into()))].into());
+    let sets = AddressSets(
+        [(
+            "set".into(),
+            std::sync::Arc::new([IpAddr::from([10, 1, 0, 4])].into()),
+        )]
+        .into(),
+    );
     rbac.decide(&subject, &sets).is_allowed()
 }
 
@@ -84,13 +92,21 @@ fn every_condition_on_what_is_done_is_understood() {
         (range(1, 65536), true),
         (Rule::DestinationIp(block("10.2.0.0", 16)), true),
         (Rule::DestinationIp(block("10.3.0.0", 16)), false),
-        (Rule::AndRules(set(vec![Rule::Any(true), range(1, 2)])), false),
+        (
+            Rule::AndRules(set(vec![Rule::Any(true), range(1, 2)])),
+            false,
+        ),
         (Rule::OrRules(set(vec![Rule::Any(true), range(1, 2)])), true),
         (Rule::NotRule(Box::new(permission(range(1, 2)))), true),
         (transport(P::Tcp), true),
         (transport(P::Udp), false),
         (transport(P::Sctp), false),
-        (Rule::Matcher(extension(&DestinationAddressSet { name: "set".to_owned() })), false),
+        (
+            Rule::Matcher(extension(&DestinationAddressSet {
+                name: "set".to_owned(),
+            })),
+            false,
+        ),
         (exact_method("GET"), true),
         (exact_method("POST"), false),
         (method(Some(HeaderMatchSpecifier::PresentMatch(true))), true),
@@ -120,19 +136,34 @@ fn every_condition_on_who_does_it_is_understood() {
         (Identifier::Any(true), true),
         (who(None), true),
         (who(Some(exact(POD_IDENTITY))), true),
-        (who(Some(exact("spiffe://cluster.local/ns/shop/sa/other"))), false),
+        (
+            who(Some(exact("spiffe://cluster.local/ns/shop/sa/other"))),
+            false,
+        ),
         (within("10.1.0.0", 16), true),
         (Identifier::RemoteIp(block("10.1.0.0", 16)), true),
         (within("10.9.0.0", 16), false),
         (
             Identifier::AndIds(set(vec![
                 within("10.0.0.0", 8),
-                Identifier::NotId(Box::new(principal(Identifier::OrIds(set(vec![within("10.1.0.0", 16)]))))),
+                Identifier::NotId(Box::new(principal(Identifier::OrIds(set(vec![within(
+                    "10.1.0.0", 16,
+                )]))))),
             ])),
             false,
         ),
-        (Identifier::Custom(extension(&SourceAddressSet { name: "set".to_owned() })), true),
-        (Identifier::Custom(extension(&SourceAddressSet { name: "other".to_owned() })), false),
+        (
+            Identifier::Custom(extension(&SourceAddressSet {
+                name: "set".to_owned(),
+            })),
+            true,
+        ),
+        (
+            Identifier::Custom(extension(&SourceAddressSet {
+                name: "other".to_owned(),
+            })),
+            false,
+        ),
     ] {
         let label = format!("{identifier:?}");
         assert_eq!(allows(Rule::Any(true), identifier), expected, "{label}");
@@ -164,11 +195,31 @@ fn a_condition_that_is_not_understood_refuses_all_the_rules() {
     };
     for (result, field, words) in [
         (rule(Rule::Any(false)), "permissions[0].any", "must be true"),
-        (rule(Rule::DestinationPort(70_000)), "permissions[0].destination_port", "70000"),
-        (rule(range(10, 10)), "permissions[0].destination_port_range", "no range"),
-        (rule(range(-1, 10)), "permissions[0].destination_port_range", "no range"),
-        (rule(range(1, i32::MIN)), "permissions[0].destination_port_range", "no range"),
-        (rule(range(1, 65_537)), "permissions[0].destination_port_range", "no range"),
+        (
+            rule(Rule::DestinationPort(70_000)),
+            "permissions[0].destination_port",
+            "70000",
+        ),
+        (
+            rule(range(10, 10)),
+            "permissions[0].destination_port_range",
+            "no range",
+        ),
+        (
+            rule(range(-1, 10)),
+            "permissions[0].destination_port_range",
+            "no range",
+        ),
+        (
+            rule(range(1, i32::MIN)),
+            "permissions[0].destination_port_range",
+            "no range",
+        ),
+        (
+            rule(range(1, 65_537)),
+            "permissions[0].destination_port_range",
+            "no range",
+        ),
         (
             rule(Rule::AndRules(permission::Set::default())),
             "permissions[0].and_rules.rules",
@@ -179,8 +230,16 @@ fn a_condition_that_is_not_understood_refuses_all_the_rules() {
             "permissions[0].not_rule",
             "has no rule",
         ),
-        (rule(header(":path")), "permissions[0].header.name", "url_path"),
-        (rule(header("no header")), "permissions[0].header.name", "header name"),
+        (
+            rule(header(":path")),
+            "permissions[0].header.name",
+            "url_path",
+        ),
+        (
+            rule(header("no header")),
+            "permissions[0].header.name",
+            "header name",
+        ),
         (
             rule(Rule::RequestedServerName(exact("a"))),
             "permissions[0].requested_server_name",
@@ -227,7 +286,9 @@ fn a_condition_that_is_not_understood_refuses_all_the_rules() {
             "spiffe://",
         ),
         (
-            who(Identifier::Custom(extension(&DestinationAddressSet::default()))),
+            who(Identifier::Custom(extension(
+                &DestinationAddressSet::default(),
+            ))),
             "principals[0].custom",
             "unknown principal",
         ),

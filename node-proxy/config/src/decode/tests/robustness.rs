@@ -3,7 +3,8 @@
 use heddle_proto::{
     Message,
     envoy::config::{
-        cluster::v3::cluster::DiscoveryType, core::v3::HealthStatus,
+        cluster::v3::cluster::DiscoveryType,
+        core::v3::HealthStatus,
         rbac::v3::{permission::Rule, principal::Identifier},
     },
     google::protobuf::Any,
@@ -35,7 +36,12 @@ fn decode_as_anything(name: &str, value: &[u8]) {
 }
 
 fn restricted() -> PodRules {
-    let only = |port| allow(Rule::DestinationPort(port), Identifier::DirectRemoteIp(block("10.1.0.0", 16)));
+    let only = |port| {
+        allow(
+            Rule::DestinationPort(port),
+            Identifier::DirectRemoteIp(block("10.1.0.0", 16)),
+        )
+    };
     PodRules {
         network_policy: Some(only(8080)),
         authorization: Some(only(8080)),
@@ -51,11 +57,31 @@ fn valid() -> Vec<(&'static str, &'static str, Vec<u8>)> {
     let endpoints = vec![endpoint("10.1.0.1", 8080, HealthStatus::Healthy)];
     vec![
         (POD, type_url::LISTENER, pod(&restricted()).encode_to_vec()),
-        (name, type_url::LISTENER, outbound_detect(name, "10.96.0.1").encode_to_vec()),
-        (name, type_url::ROUTE_CONFIGURATION, routes(name, vec![to(name)]).encode_to_vec()),
-        (name, type_url::CLUSTER, cluster(name, DiscoveryType::Eds).encode_to_vec()),
-        (name, type_url::CLUSTER_LOAD_ASSIGNMENT, assignment(name, endpoints).encode_to_vec()),
-        ("shop/a", type_url::WORKLOAD, workload("a", &[[10, 1, 0, 1]]).encode_to_vec()),
+        (
+            name,
+            type_url::LISTENER,
+            outbound_detect(name, "10.96.0.1").encode_to_vec(),
+        ),
+        (
+            name,
+            type_url::ROUTE_CONFIGURATION,
+            routes(name, vec![to(name)]).encode_to_vec(),
+        ),
+        (
+            name,
+            type_url::CLUSTER,
+            cluster(name, DiscoveryType::Eds).encode_to_vec(),
+        ),
+        (
+            name,
+            type_url::CLUSTER_LOAD_ASSIGNMENT,
+            assignment(name, endpoints).encode_to_vec(),
+        ),
+        (
+            "shop/a",
+            type_url::WORKLOAD,
+            workload("a", &[[10, 1, 0, 1]]).encode_to_vec(),
+        ),
     ]
 }
 
@@ -72,7 +98,9 @@ fn is_wide_open(pod: &PodConfig) -> bool {
                 identity: None,
                 request: None,
             };
-            rules.decide(&stranger, &AddressSets::default()).is_allowed()
+            rules
+                .decide(&stranger, &AddressSets::default())
+                .is_allowed()
         }
     };
     lets(&pod.ingress) || lets(&pod.egress) || pod.authorization.is_none() || pod.permissive
@@ -94,7 +122,8 @@ fn a_truncated_pod_listener_is_refused_or_as_strict_as_the_whole() {
 
 #[test]
 fn the_whole_pod_listener_is_strict() {
-    let Ok(Listener::Pod(pod)) = decode::listener(POD, &pack(&pod(&restricted())), &trust_domain()) else {
+    let Ok(Listener::Pod(pod)) = decode::listener(POD, &pack(&pod(&restricted())), &trust_domain())
+    else {
         panic!("not a pod");
     };
     assert!(!is_wide_open(&pod));

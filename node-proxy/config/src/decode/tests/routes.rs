@@ -3,13 +3,18 @@ use std::time::Duration;
 use heddle_proto::{
     envoy::{
         config::{
-            core::v3::{DataSource, Metadata, data_source::Specifier, header_value_option::HeaderAppendAction},
+            core::v3::{
+                DataSource, Metadata, data_source::Specifier,
+                header_value_option::HeaderAppendAction,
+            },
             route::v3::{
-                CorsPolicy, DirectResponseAction, NonForwardingAction, QueryParameterMatcher, RedirectAction,
-                RetryPolicy as WireRetry, Route as WireRoute, RouteAction, RouteConfiguration,
-                RouteMatch, VirtualHost,
+                CorsPolicy, DirectResponseAction, NonForwardingAction, QueryParameterMatcher,
+                RedirectAction, RetryPolicy as WireRetry, Route as WireRoute, RouteAction,
+                RouteConfiguration, RouteMatch, VirtualHost,
                 query_parameter_matcher::QueryParameterMatchSpecifier,
-                redirect_action::{PathRewriteSpecifier, RedirectResponseCode, SchemeRewriteSpecifier},
+                redirect_action::{
+                    PathRewriteSpecifier, RedirectResponseCode, SchemeRewriteSpecifier,
+                },
                 route::Action as WireAction,
                 route_action::{ClusterSpecifier, HostRewriteSpecifier},
                 route_match::PathSpecifier,
@@ -65,13 +70,21 @@ fn redirect(wire: RedirectAction) -> Redirect {
 #[track_caller]
 fn refused_action(wire: WireAction, field: &str, words: &str) {
     let result = one_route(route(all_paths(), wire));
-    refused(result, &format!("virtual_hosts[0].routes[0].{field}"), words);
+    refused(
+        result,
+        &format!("virtual_hosts[0].routes[0].{field}"),
+        words,
+    );
 }
 
 #[track_caller]
 fn refused_match(wire: RouteMatch, field: &str, words: &str) {
     let result = one_route(route(wire, WireAction::Route(weighted(&[("c", 1)]))));
-    refused(result, &format!("virtual_hosts[0].routes[0].match.{field}"), words);
+    refused(
+        result,
+        &format!("virtual_hosts[0].routes[0].match.{field}"),
+        words,
+    );
 }
 
 #[test]
@@ -92,8 +105,15 @@ fn a_single_cluster_gets_everything() {
         cluster_specifier: Some(ClusterSpecifier::Cluster("c".to_owned())),
         ..RouteAction::default()
     });
-    assert_eq!(forward.clusters.pick(u64::MAX).cluster.as_deref(), Some("c"));
-    assert_eq!(forward.timeout, Some(Duration::from_secs(15)), "Envoy's default");
+    assert_eq!(
+        forward.clusters.pick(u64::MAX).cluster.as_deref(),
+        Some("c")
+    );
+    assert_eq!(
+        forward.timeout,
+        Some(Duration::from_secs(15)),
+        "Envoy's default"
+    );
 }
 
 #[test]
@@ -114,7 +134,9 @@ fn weights_that_add_up_to_nothing_or_too_much_are_refused() {
 
 #[test]
 fn paths_headers_queries_and_methods_are_matched() {
-    use heddle_proto::envoy::config::route::v3::{HeaderMatcher, header_matcher::HeaderMatchSpecifier as H};
+    use heddle_proto::envoy::config::route::v3::{
+        HeaderMatcher, header_matcher::HeaderMatchSpecifier as H,
+    };
     let header = |name: &str, specifier| HeaderMatcher {
         name: name.to_owned(),
         header_match_specifier: Some(specifier),
@@ -128,13 +150,18 @@ fn paths_headers_queries_and_methods_are_matched() {
         ],
         query_parameters: vec![QueryParameterMatcher {
             name: "q".to_owned(),
-            query_parameter_match_specifier: Some(QueryParameterMatchSpecifier::StringMatch(exact("1"))),
+            query_parameter_match_specifier: Some(QueryParameterMatchSpecifier::StringMatch(
+                exact("1"),
+            )),
         }],
         ..matching(PathSpecifier::PathSeparatedPrefix("/api".to_owned()))
     };
     let table = one_route(route(wire, WireAction::Route(weighted(&[("c", 1)])))).expect("valid");
     let finds = |method: &str, uri: &str, version: &str| {
-        let request = Request::builder().method(method).uri(uri).header("x-version", version);
+        let request = Request::builder()
+            .method(method)
+            .uri(uri)
+            .header("x-version", version);
         let (parts, ()) = request.body(()).expect("valid").into_parts();
         table.find("any", &parts).is_some()
     };
@@ -188,7 +215,11 @@ fn a_match_that_is_not_understood_is_refused() {
         change(&mut wire);
         wire
     };
-    refused_match(with(|m| m.path_specifier = None), "path_specifier", "missing");
+    refused_match(
+        with(|m| m.path_specifier = None),
+        "path_specifier",
+        "missing",
+    );
     refused_match(
         with(|m| {
             m.case_sensitive = Some(heddle_proto::google::protobuf::BoolValue { value: false });
@@ -234,7 +265,12 @@ fn a_route_tells_where_it_comes_from() {
     };
     let origin = with("HTTPRoute/shop/cart/3").expect("an origin");
     assert_eq!(
-        (&*origin.kind, &*origin.namespace, &*origin.name, origin.rule),
+        (
+            &*origin.kind,
+            &*origin.namespace,
+            &*origin.name,
+            origin.rule
+        ),
         ("HTTPRoute", "shop", "cart", 3)
     );
     assert_eq!(with("something else"), None);
@@ -252,7 +288,11 @@ fn hosts_are_read_and_two_owners_of_one_are_refused() {
         virtual_hosts,
         ..RouteConfiguration::default()
     };
-    let table = decode(&config(vec![host("h", &["*", "A.com", "a.com:80", "*.b.com", "c.*"])])).expect("valid");
+    let table = decode(&config(vec![host(
+        "h",
+        &["*", "A.com", "a.com:80", "*.b.com", "c.*"],
+    )]))
+    .expect("valid");
     assert_eq!(
         table.virtual_hosts[0].domains,
         [
@@ -275,12 +315,22 @@ fn hosts_are_read_and_two_owners_of_one_are_refused() {
             "",
         );
     }
-    refused(decode(&config(vec![host("h", &[])])), "virtual_hosts[0].domains", "empty");
+    refused(
+        decode(&config(vec![host("h", &[])])),
+        "virtual_hosts[0].domains",
+        "empty",
+    );
 }
 
 #[test]
 fn header_changes_apply_from_the_route_outwards() {
-    let set = |value: &str| vec![header("x-a", value, HeaderAppendAction::OverwriteIfExistsOrAdd)];
+    let set = |value: &str| {
+        vec![header(
+            "x-a",
+            value,
+            HeaderAppendAction::OverwriteIfExistsOrAdd,
+        )]
+    };
     let mut wire = routes("r", vec![to("c")]);
     wire.request_headers_to_add = set("table");
     wire.virtual_hosts[0].request_headers_to_add = set("host");
@@ -293,16 +343,26 @@ fn header_changes_apply_from_the_route_outwards() {
     let name = HeaderName::from_static;
     let op = |value| HeaderOp::Set(name("x-a"), HeaderValue::from_static(value));
     let removal = || HeaderOp::Remove(name("x-b"));
-    assert_eq!(values(&wire), [removal(), op("route"), op("host"), op("table")]);
+    assert_eq!(
+        values(&wire),
+        [removal(), op("route"), op("host"), op("table")]
+    );
     wire.most_specific_header_mutations_wins = true;
-    assert_eq!(values(&wire), [op("table"), op("host"), removal(), op("route")]);
+    assert_eq!(
+        values(&wire),
+        [op("table"), op("host"), removal(), op("route")]
+    );
 }
 
 #[test]
 fn a_percent_sign_in_a_header_is_written_twice_and_commands_are_refused() {
     let with = |value: &str| {
         let mut wire = to("c");
-        wire.response_headers_to_add = vec![header("x-a", value, HeaderAppendAction::AppendIfExistsOrAdd)];
+        wire.response_headers_to_add = vec![header(
+            "x-a",
+            value,
+            HeaderAppendAction::AppendIfExistsOrAdd,
+        )];
         one_route(wire)
     };
     let table = with("100%% of %%REQ(x)%%").expect("valid");
@@ -334,7 +394,11 @@ fn headers_that_frame_a_message_must_not_be_changed() {
         );
     }
     let mut wire = to("c");
-    wire.request_headers_to_add = vec![header("x-a", "a\r\nb: c", HeaderAppendAction::AppendIfExistsOrAdd)];
+    wire.request_headers_to_add = vec![header(
+        "x-a",
+        "a\r\nb: c",
+        HeaderAppendAction::AppendIfExistsOrAdd,
+    )];
     refused(
         one_route(wire),
         "virtual_hosts[0].routes[0].request_headers_to_add[0].header.value",
@@ -376,7 +440,10 @@ fn rewrites_are_read_in_envoys_writing() {
         ("^/a$", r"/x\0", "/a", "/x/a"),
     ] {
         let forward = forward(rewrite(pattern, substitution));
-        let new = forward.path_rewrite.expect("a rewrite").apply(&PathMatcher::Prefix("/".into()), path);
+        let new = forward
+            .path_rewrite
+            .expect("a rewrite")
+            .apply(&PathMatcher::Prefix("/".into()), path);
         assert_eq!(new, expected, "{pattern} {substitution}");
     }
     refused_action(
@@ -393,7 +460,11 @@ fn rewrites_are_read_in_envoys_writing() {
         prefix_rewrite: "/x".to_owned(),
         ..rewrite("a", "b")
     };
-    refused_action(WireAction::Route(both), "route.regex_rewrite", "contradicts");
+    refused_action(
+        WireAction::Route(both),
+        "route.regex_rewrite",
+        "contradicts",
+    );
 }
 
 #[test]
@@ -402,9 +473,16 @@ fn a_host_rewrite_must_be_a_host() {
         host_rewrite_specifier: Some(HostRewriteSpecifier::HostRewriteLiteral(host.to_owned())),
         ..weighted(&[("c", 1)])
     };
-    assert_eq!(forward(with("a.example:80")).host_rewrite.as_deref(), Some("a.example:80"));
+    assert_eq!(
+        forward(with("a.example:80")).host_rewrite.as_deref(),
+        Some("a.example:80")
+    );
     for host in ["a b", "user@a", ""] {
-        refused_action(WireAction::Route(with(host)), "route.host_rewrite_literal", "no host");
+        refused_action(
+            WireAction::Route(with(host)),
+            "route.host_rewrite_literal",
+            "no host",
+        );
     }
 }
 
@@ -497,7 +575,10 @@ fn redirects_are_read() {
     });
     assert_eq!(found.scheme.as_deref(), Some("https"));
     assert_eq!(found.host.as_deref(), Some("example.org"));
-    assert_eq!((found.port, found.status, found.strip_query), (Some(8443), 308, true));
+    assert_eq!(
+        (found.port, found.status, found.strip_query),
+        (Some(8443), 308, true)
+    );
     assert!(matches!(found.path, Some(RedirectPath::Prefix(prefix)) if &*prefix == "/x"));
     let plain = redirect(RedirectAction::default());
     assert_eq!((plain.port, plain.status), (None, 301));
@@ -508,7 +589,9 @@ fn redirects_are_read() {
 fn redirects_that_are_not_understood_are_refused() {
     refused_action(
         WireAction::Redirect(RedirectAction {
-            scheme_rewrite_specifier: Some(SchemeRewriteSpecifier::SchemeRedirect("javascript".to_owned())),
+            scheme_rewrite_specifier: Some(SchemeRewriteSpecifier::SchemeRedirect(
+                "javascript".to_owned(),
+            )),
             ..RedirectAction::default()
         }),
         "redirect.scheme_redirect",
@@ -563,7 +646,11 @@ fn actions_that_are_not_understood_are_refused() {
         change(&mut wire);
         WireAction::Route(wire)
     };
-    refused_action(with(|a| a.cluster_specifier = None), "route.cluster_specifier", "missing");
+    refused_action(
+        with(|a| a.cluster_specifier = None),
+        "route.cluster_specifier",
+        "missing",
+    );
     refused_action(
         with(|a| a.cluster_specifier = Some(ClusterSpecifier::ClusterHeader("x".to_owned()))),
         "route.cluster_header",
@@ -574,8 +661,16 @@ fn actions_that_are_not_understood_are_refused() {
         "route.request_mirror_policies",
         "not understood",
     );
-    refused_action(with(|a| a.timeout = seconds(-1)), "route.timeout", "negative");
-    refused_action(with(|a| a.cors = Some(CorsPolicy::default())), "route.cors", "not understood");
+    refused_action(
+        with(|a| a.timeout = seconds(-1)),
+        "route.timeout",
+        "negative",
+    );
+    refused_action(
+        with(|a| a.cors = Some(CorsPolicy::default())),
+        "route.cors",
+        "not understood",
+    );
     refused_action(
         WireAction::NonForwardingAction(NonForwardingAction::default()),
         "non_forwarding_action",

@@ -34,7 +34,10 @@ fn a_pod_whose_listener_was_never_understood_is_not_there() {
     let nacks = store.apply(garbage(type_url::LISTENER, POD));
     assert_eq!(nacks.len(), 1);
     assert_eq!(nacks[0].name, POD);
-    assert!(nacks[0].message.starts_with("Listener pod/shop/cart-7d4: "), "{nacks:?}");
+    assert!(
+        nacks[0].message.starts_with("Listener pod/shop/cart-7d4: "),
+        "{nacks:?}"
+    );
     assert!(config(&store).pods.is_empty());
     assert!(store.versions(type_url::LISTENER).is_empty());
 }
@@ -47,11 +50,18 @@ fn a_listener_that_is_not_understood_leaves_the_last_good_one() {
     let mut bad = pod(&PodRules::default());
     bad.filter_chains[0].filters.clear();
     let nacks = store.apply(one(POD, &bad));
-    assert!(nacks[0].message.contains("filter_chains[0].filters"), "{nacks:?}");
+    assert!(
+        nacks[0].message.contains("filter_chains[0].filters"),
+        "{nacks:?}"
+    );
     let config = config(&store);
     let kept = config.pods.get(&pod_name()).expect("the pod");
     assert!(matches!(kept.ingress, NetworkPolicy::Isolated { .. }));
-    assert_eq!(store.versions(type_url::LISTENER), versions, "the refused version is not claimed");
+    assert_eq!(
+        store.versions(type_url::LISTENER),
+        versions,
+        "the refused version is not claimed"
+    );
 }
 
 #[test]
@@ -61,7 +71,9 @@ fn a_bad_resource_harms_only_itself() {
     let mut bad = routes("a/c:80", vec![to("a/c:80")]);
     bad.virtual_hosts[0].domains.clear();
     update.resources.extend(one("a/c:80", &bad).resources);
-    update.resources.extend(one("a/d:80", &routes("a/d:80", vec![to("x")])).resources);
+    update
+        .resources
+        .extend(one("a/d:80", &routes("a/d:80", vec![to("x")])).resources);
     let nacks = store.apply(update);
     assert_eq!(nacks.len(), 1);
     assert_eq!(
@@ -77,7 +89,9 @@ fn a_bad_resource_harms_only_itself() {
 fn a_name_that_stands_twice_in_a_response_is_refused() {
     let mut store = store();
     let mut update = one("set", &address_set(&[[10, 0, 0, 1]]));
-    update.resources.extend(one("set", &address_set(&[[10, 0, 0, 2]])).resources);
+    update
+        .resources
+        .extend(one("set", &address_set(&[[10, 0, 0, 2]])).resources);
     let nacks = store.apply(update);
     assert!(nacks[0].message.contains("twice"), "{nacks:?}");
 }
@@ -96,7 +110,10 @@ fn what_is_removed_is_gone() {
     service(&mut store, "shop/cart:80", "10.96.0.1");
     good(&mut store, one(POD, &pod(&isolated())));
     good(&mut store, one("set", &address_set(&[[10, 0, 0, 1]])));
-    good(&mut store, one("ROOTCA", &roots("-----BEGIN CERTIFICATE-----")));
+    good(
+        &mut store,
+        one("ROOTCA", &roots("-----BEGIN CERTIFICATE-----")),
+    );
     assert!(!config(&store).trust_bundle.is_empty());
     for (url, name) in [
         (type_url::LISTENER, POD),
@@ -110,7 +127,10 @@ fn what_is_removed_is_gone() {
     }
     let config = config(&store);
     assert!(config.pods.is_empty() && config.outbound.is_empty() && config.clusters.is_empty());
-    assert!(config.routes.is_empty() && config.endpoints.is_empty(), "nothing refers to them");
+    assert!(
+        config.routes.is_empty() && config.endpoints.is_empty(),
+        "nothing refers to them"
+    );
     assert!(config.address_sets.0.is_empty() && config.trust_bundle.is_empty());
     assert!(store.good().is_empty());
 }

@@ -15,7 +15,10 @@ fn filled() -> Store {
     good(&mut store, one(POD, &pod(&PodRules::default())));
     good(&mut store, one("shop/a", &workload("a", &[[10, 1, 0, 1]])));
     good(&mut store, one("set", &address_set(&[[10, 1, 0, 1]])));
-    good(&mut store, one("ROOTCA", &roots("-----BEGIN CERTIFICATE-----")));
+    good(
+        &mut store,
+        one("ROOTCA", &roots("-----BEGIN CERTIFICATE-----")),
+    );
     store
 }
 
@@ -29,10 +32,17 @@ fn what_is_saved_is_loaded_into_the_same_configuration() {
     for update in last_good::load(&path).expect("loaded") {
         good(&mut after, update);
     }
-    assert_eq!(format!("{:?}", config(&before).pods), format!("{:?}", config(&after).pods));
+    assert_eq!(
+        format!("{:?}", config(&before).pods),
+        format!("{:?}", config(&after).pods)
+    );
     assert_eq!(before.good(), after.good());
     assert_eq!(before.referenced(), after.referenced());
-    assert_eq!(config(&after).outbound.len(), 1, "the listener has its routes");
+    assert_eq!(
+        config(&after).outbound.len(),
+        1,
+        "the listener has its routes"
+    );
     for url in heddle_proto::type_url::PUSH_ORDER {
         assert_eq!(before.versions(url), after.versions(url));
     }
@@ -71,7 +81,10 @@ fn a_missing_foreign_or_damaged_file_is_an_error_that_says_so() {
 fn a_file_cut_anywhere_is_refused_whole() {
     let bytes = last_good::encode(&filled().good());
     for length in 0..bytes.len() {
-        assert!(last_good::decode(&bytes[..length]).is_err(), "cut at {length}");
+        assert!(
+            last_good::decode(&bytes[..length]).is_err(),
+            "cut at {length}"
+        );
     }
 }
 
@@ -79,5 +92,13 @@ proptest! {
     #[test]
     fn arbitrary_bytes_are_an_error_and_no_panic(bytes in prop::collection::vec(any::<u8>(), 0..100)) {
         prop_assert_eq!(last_good::decode(&bytes), Err(Damage::Format));
+    }
+
+    #[test]
+    fn arbitrary_content_under_a_right_hash_never_panics(bytes in prop::collection::vec(any::<u8>(), 0..100)) {
+        let empty = last_good::encode(&[]);
+        let first_line = empty.split_inclusive(|byte| *byte == b'\n').next().expect("a line");
+        let hash = blake3::hash(&bytes);
+        let _ = last_good::decode(&[first_line, hash.as_bytes(), &bytes].concat());
     }
 }

@@ -21,7 +21,9 @@ fn config(store: &Store) -> Arc<ProxyConfig> {
 /// A Service with routes, cluster and one endpoint.
 #[track_caller]
 fn service(store: &mut Store, name: &str, ip: &str) {
-    use heddle_proto::envoy::config::{cluster::v3::cluster::DiscoveryType, core::v3::HealthStatus};
+    use heddle_proto::envoy::config::{
+        cluster::v3::cluster::DiscoveryType, core::v3::HealthStatus,
+    };
     good(store, one(name, &cluster(name, DiscoveryType::Eds)));
     let endpoints = vec![endpoint("10.1.0.1", 8080, HealthStatus::Healthy)];
     good(store, one(name, &assignment(name, endpoints)));

@@ -23,18 +23,36 @@ fn a_changed_endpoint_set_leaves_everything_else_the_same_objects() {
     service(&mut store, "shop/web:80", "10.96.0.2");
     let before = config(&store);
     let endpoints = vec![endpoint("10.1.0.9", 8080, HealthStatus::Healthy)];
-    good(&mut store, one("shop/cart:80", &assignment("shop/cart:80", endpoints)));
+    good(
+        &mut store,
+        one("shop/cart:80", &assignment("shop/cart:80", endpoints)),
+    );
     let after = config(&store);
-    assert_ne!(before.endpoints["shop/cart:80"], after.endpoints["shop/cart:80"]);
-    assert!(Arc::ptr_eq(&before.endpoints["shop/web:80"], &after.endpoints["shop/web:80"]));
+    assert_ne!(
+        before.endpoints["shop/cart:80"],
+        after.endpoints["shop/cart:80"]
+    );
+    assert!(Arc::ptr_eq(
+        &before.endpoints["shop/web:80"],
+        &after.endpoints["shop/web:80"]
+    ));
     for (name, table) in &before.routes {
-        assert!(Arc::ptr_eq(table, &after.routes[name]), "{name} was built anew");
+        assert!(
+            Arc::ptr_eq(table, &after.routes[name]),
+            "{name} was built anew"
+        );
     }
     for (name, cluster) in &before.clusters {
-        assert!(Arc::ptr_eq(cluster, &after.clusters[name]), "{name} was built anew");
+        assert!(
+            Arc::ptr_eq(cluster, &after.clusters[name]),
+            "{name} was built anew"
+        );
     }
     for (address, listener) in &before.outbound {
-        assert!(Arc::ptr_eq(listener, &after.outbound[address]), "{address} was built anew");
+        assert!(
+            Arc::ptr_eq(listener, &after.outbound[address]),
+            "{address} was built anew"
+        );
     }
 }
 
@@ -50,13 +68,25 @@ fn what_is_sent_again_unchanged_publishes_nothing() {
 #[test]
 fn names_to_subscribe_to_follow_listeners_and_clusters() {
     let mut store = store();
-    good(&mut store, one("a/a:80", &outbound_http("a/a:80", "10.96.0.1")));
-    good(&mut store, one("a/b:80", &outbound_detect("a/b:80", "10.96.0.2")));
+    good(
+        &mut store,
+        one("a/a:80", &outbound_http("a/a:80", "10.96.0.1")),
+    );
+    good(
+        &mut store,
+        one("a/b:80", &outbound_detect("a/b:80", "10.96.0.2")),
+    );
     let opaque = outbound("a/c:80", "10.96.0.3", 80, vec![tcp_proxy("a/c:80")]);
     good(&mut store, one("a/c:80", &opaque));
     good(&mut store, one("gateway/x", &gateway("gateway/x", 80)));
-    good(&mut store, one("a/a:80", &cluster("a/a:80", DiscoveryType::Eds)));
-    good(&mut store, one("local", &cluster("local", DiscoveryType::OriginalDst)));
+    good(
+        &mut store,
+        one("a/a:80", &cluster("a/a:80", DiscoveryType::Eds)),
+    );
+    good(
+        &mut store,
+        one("local", &cluster("local", DiscoveryType::OriginalDst)),
+    );
     let referenced = store.referenced();
     let routes: Vec<&str> = referenced.routes.iter().map(String::as_str).collect();
     assert_eq!(routes, ["a/a:80", "a/b:80", "gateway/x"]);
@@ -78,7 +108,11 @@ fn a_consumers_listener_comes_before_the_general_one() {
     let find = |namespace: &str| {
         let namespace = Namespace::new(namespace).expect("valid");
         let address = "10.96.0.1:80".parse().expect("valid");
-        config.outbound_listener(&namespace, address).expect("a listener").name.to_string()
+        config
+            .outbound_listener(&namespace, address)
+            .expect("a listener")
+            .name
+            .to_string()
     };
     assert_eq!(find("shop"), "s/a:80@shop");
     assert_eq!(find("other"), "s/a:80");
@@ -92,7 +126,9 @@ fn an_address_of_two_services_belongs_to_the_first_by_name_until_that_goes() {
         good(&mut store, one(name, &listener));
     }
     let owner = |config: &crate::ProxyConfig| {
-        let address = "10.96.0.1:80".parse::<std::net::SocketAddr>().expect("valid");
+        let address = "10.96.0.1:80"
+            .parse::<std::net::SocketAddr>()
+            .expect("valid");
         config.outbound[&address].name.to_string()
     };
     assert_eq!(owner(&config(&store)), "s/a:80");
@@ -102,14 +138,23 @@ fn an_address_of_two_services_belongs_to_the_first_by_name_until_that_goes() {
 
 fn at(store: &crate::Store, last: u8) -> Option<String> {
     let address = IpAddr::from([10, 1, 0, last]);
-    config(store).workloads.at(address).map(|w| w.name.to_string())
+    config(store)
+        .workloads
+        .at(address)
+        .map(|w| w.name.to_string())
 }
 
 #[test]
 fn an_address_that_is_used_again_belongs_to_the_latest_pod() {
     let mut store = store();
-    good(&mut store, one("shop/old", &workload("old", &[[10, 1, 0, 1]])));
-    good(&mut store, one("shop/new", &workload("new", &[[10, 1, 0, 1]])));
+    good(
+        &mut store,
+        one("shop/old", &workload("old", &[[10, 1, 0, 1]])),
+    );
+    good(
+        &mut store,
+        one("shop/new", &workload("new", &[[10, 1, 0, 1]])),
+    );
     assert_eq!(at(&store, 1).as_deref(), Some("shop/new"));
     // Another change of the old pod does not take the address back.
     let mut old = workload("old", &[[10, 1, 0, 1]]);
@@ -127,7 +172,10 @@ fn a_pod_that_moves_to_another_address_leaves_the_old_one() {
     let mut store = store();
     good(&mut store, one("shop/a", &workload("a", &[[10, 1, 0, 1]])));
     good(&mut store, one("shop/a", &workload("a", &[[10, 1, 0, 2]])));
-    assert_eq!((at(&store, 1), at(&store, 2).as_deref()), (None, Some("shop/a")));
+    assert_eq!(
+        (at(&store, 1), at(&store, 2).as_deref()),
+        (None, Some("shop/a"))
+    );
 }
 
 #[test]
@@ -158,8 +206,20 @@ fn dns_names_come_and_go_with_their_tables() {
             address: vec![ip.to_owned()],
         })
     };
-    good(&mut store, one("s/a", &dns(vec![("a.s", answer("10.0.0.1")), ("b.s", answer("10.0.0.2"))])));
-    good(&mut store, one("s/a", &dns(vec![("b.s", answer("10.0.0.3"))])));
+    good(
+        &mut store,
+        one(
+            "s/a",
+            &dns(vec![
+                ("a.s", answer("10.0.0.1")),
+                ("b.s", answer("10.0.0.2")),
+            ]),
+        ),
+    );
+    good(
+        &mut store,
+        one("s/a", &dns(vec![("b.s", answer("10.0.0.3"))])),
+    );
     let config = config(&store);
     assert!(!config.dns.contains_key("a.s"));
     assert_eq!(
@@ -173,7 +233,10 @@ fn tables_and_endpoints_that_stand_in_their_parents_are_published_with_them() {
     let mut store = store();
     let name = "s/a:80";
     let inline_routes = http(inline(routes("r", vec![to(name)])));
-    good(&mut store, one(name, &outbound(name, "10.96.0.1", 80, vec![inline_routes])));
+    good(
+        &mut store,
+        one(name, &outbound(name, "10.96.0.1", 80, vec![inline_routes])),
+    );
     let mut with_endpoints = cluster(name, DiscoveryType::Static);
     let endpoints = vec![endpoint("10.1.0.1", 8080, HealthStatus::Healthy)];
     with_endpoints.load_assignment = Some(assignment(name, endpoints));
@@ -181,7 +244,13 @@ fn tables_and_endpoints_that_stand_in_their_parents_are_published_with_them() {
     let seen = config(&store);
     assert_eq!(seen.routes.len(), 1);
     let cluster = &seen.clusters[name];
-    assert_eq!(seen.endpoints_of(cluster).expect("endpoints").endpoints.len(), 1);
+    assert_eq!(
+        seen.endpoints_of(cluster)
+            .expect("endpoints")
+            .endpoints
+            .len(),
+        1
+    );
     assert_eq!(store.referenced(), crate::Referenced::default());
     good(&mut store, removal(type_url::LISTENER, name));
     good(&mut store, removal(type_url::CLUSTER, name));

@@ -6,7 +6,11 @@ use crate::{OutboundListener, OutboundProtocol, Store, testing::*};
 const NAME: &str = "shop/cart:80";
 
 fn in_force(store: &Store) -> Option<OutboundListener> {
-    config(store).outbound.values().next().map(|listener| (**listener).clone())
+    config(store)
+        .outbound
+        .values()
+        .next()
+        .map(|listener| (**listener).clone())
 }
 
 #[test]
@@ -19,7 +23,10 @@ fn a_listener_waits_for_its_routes_while_its_predecessor_stays() {
         in_force(&store).expect("a listener").protocol,
         OutboundProtocol::Opaque { .. }
     ));
-    assert!(store.referenced().routes.contains(NAME), "it must be asked for");
+    assert!(
+        store.referenced().routes.contains(NAME),
+        "it must be asked for"
+    );
     good(&mut store, one(NAME, &routes(NAME, vec![to(NAME)])));
     assert!(matches!(
         in_force(&store).expect("a listener").protocol,
@@ -45,7 +52,10 @@ fn routes_that_are_refused_or_do_not_exist_are_not_waited_for() {
         let mut store = store();
         good(&mut store, one(NAME, &outbound_http(NAME, "10.96.0.1")));
         store.apply(answer);
-        assert!(in_force(&store).is_some(), "requests must be answered 404, not slip past");
+        assert!(
+            in_force(&store).is_some(),
+            "requests must be answered 404, not slip past"
+        );
         assert!(config(&store).routes.is_empty());
     }
 }

@@ -1,1 +1,0 @@
-//! heddle-scenarios: to be written.
