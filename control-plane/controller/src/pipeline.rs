@@ -43,6 +43,8 @@ pub(crate) struct Pipeline {
     metrics: Arc<Metrics>,
     problems: Problems,
     unreadable: BTreeSet<String>,
+    /// What was told once and is nobody's problem.
+    noted: BTreeSet<String>,
 }
 
 impl Pipeline {
@@ -67,6 +69,7 @@ impl Pipeline {
             metrics,
             problems: Problems::default(),
             unreadable: BTreeSet::new(),
+            noted: BTreeSet::new(),
         }
     }
 
@@ -102,9 +105,16 @@ impl Pipeline {
     fn round(&mut self, update: Option<Update>) {
         let begin = Instant::now();
         if let Some(update) = update {
-            let errors = update.problems.iter();
-            let errors = errors.filter(|problem| problem.severity != Severity::Info);
-            self.unreadable = errors.map(ToString::to_string).collect();
+            let (notes, problems): (Vec<_>, Vec<_>) = update
+                .problems
+                .iter()
+                .partition(|problem| problem.severity == Severity::Info);
+            self.unreadable = problems.into_iter().map(ToString::to_string).collect();
+            for note in notes.into_iter().map(ToString::to_string) {
+                if self.noted.insert(note.clone()) {
+                    tracing::info!("{note}");
+                }
+            }
             self.resolver.update(&update.cluster, &update.changes);
         }
         let resolved = self.resolver.resolved();

@@ -62,7 +62,7 @@ pub fn save(path: &Path, updates: &[Update]) -> io::Result<()> {
     let folder = path
         .parent()
         .filter(|folder| !folder.as_os_str().is_empty());
-    fs::File::open(folder.unwrap_or(Path::new(".")))?.sync_all()
+    fs::File::open(folder.unwrap_or_else(|| Path::new(".")))?.sync_all()
 }
 
 /// Reads the configuration; apply the updates to a [`Store`](crate::Store) in order. Blocks on the disk.

@@ -85,7 +85,7 @@ pub async fn inbound<A: Application>(
         Ok(response) if response.status() == StatusCode::SWITCHING_PROTOCOLS => {
             match upgrade::switch(response, wanted, exchange, &context.tunnels) {
                 Ok(response) => response,
-                Err(exchange) => refuse(exchange, &unexpected(), grpc),
+                Err(exchange) => refuse(*exchange, &unexpected(), grpc),
             }
         }
         Ok(mut response) => {

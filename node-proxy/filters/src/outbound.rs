@@ -259,7 +259,7 @@ impl<F: Forward> Outbound<F> {
                     exchange.status(StatusCode::BAD_GATEWAY);
                     let response =
                         answer::answer(StatusCode::BAD_GATEWAY, "unexpected answer", asked.grpc);
-                    observe(response, exchange, None)
+                    observe(response, *exchange, None)
                 }
             };
         }

@@ -48,13 +48,13 @@ pub(crate) fn switch(
     wanted: Option<Wanted>,
     mut exchange: Exchange,
     open: &OpenTunnel,
-) -> Result<Response<Body>, Exchange> {
+) -> Result<Response<Body>, Box<Exchange>> {
     let Some(wanted) = wanted else {
         exchange.fail(
             ResponseFlag::UpstreamProtocolError,
             "the server changed the protocol, which nobody asked for",
         );
-        return Err(exchange);
+        return Err(Box::new(exchange));
     };
     let server = hyper::upgrade::on(&mut response);
     let protocol = response

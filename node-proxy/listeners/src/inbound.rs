@@ -102,7 +102,7 @@ impl Arrived {
         pod: &PodContext,
         path: &DataPath,
         mut record: TcpRecord,
-    ) -> Result<Self, Refused> {
+    ) -> Result<Self, Box<Refused>> {
         let config = path.config.load();
         let workload = config.workloads.at(arrival.source.ip()).map(|w| &**w);
         let client = Client::new(arrival.source, workload, arrival.identity.clone());
@@ -126,7 +126,7 @@ impl Arrived {
                 live: Rc::new(live),
                 record,
             }),
-            Err(failure) => Err(Refused { failure, record }),
+            Err(failure) => Err(Box::new(Refused { failure, record })),
         }
     }
 

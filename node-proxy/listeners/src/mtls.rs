@@ -210,7 +210,8 @@ impl<L: LastLeg> Peer<L> {
         let _active = self.path.metrics.connection(Direction::Inbound);
         let arrived = match Arrived::admit(arrival, &self.pod, &self.path, record) {
             Ok(arrived) => arrived,
-            Err(Refused { failure, record }) => {
+            Err(refused) => {
+                let Refused { failure, record } = *refused;
                 request.refuse(status_of(failure.flag));
                 return record.refused(&failure);
             }

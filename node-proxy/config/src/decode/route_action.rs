@@ -242,9 +242,8 @@ fn redirect_status(code: i32) -> Decoded<u16> {
 /// config.route.v3.DirectResponseAction.
 pub(super) fn direct_response(wire: &DirectResponseAction) -> Decoded<DirectResponse> {
     unsupported(wire.body_format.is_some(), "body_format")?;
-    let status = match u16::try_from(wire.status) {
-        Ok(status @ 200..=599) => status,
-        _ => return refuse("must be 200 to 599").at("status"),
+    let Ok(status @ 200..=599) = u16::try_from(wire.status) else {
+        return refuse("must be 200 to 599").at("status");
     };
     let body = wire.body.as_ref().map(inline_text).transpose().at("body")?;
     Ok(DirectResponse {

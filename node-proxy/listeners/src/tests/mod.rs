@@ -1,5 +1,6 @@
-//! The listeners with clients of raw bytes and of hyper's, upstreams and applications in memory. No privilege is needed: what
-//! a loop does with a connection is a function of any byte stream.
+//! The listeners with clients of raw bytes and of hyper's, upstreams and applications in memory. What a loop does
+//! with a connection is a function of any byte stream, so no privilege is needed; except in `wired`, where all loops stand on
+//! real sockets (CAP_NET_ADMIN, for the proxy's mark).
 
 mod bad_http;
 mod bytes;
@@ -10,4 +11,5 @@ mod good_http;
 mod inbound;
 mod judging;
 mod mtls;
+mod wired;
 mod world;

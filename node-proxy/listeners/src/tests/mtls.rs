@@ -25,13 +25,13 @@ use tokio_rustls::TlsConnector;
 use super::world::*;
 use crate::ConnectionInfo;
 
-struct Authority {
+pub(super) struct Authority {
     issuer: Issuer<'static, KeyPair>,
     pem: String,
 }
 
 impl Authority {
-    fn new() -> Arc<Self> {
+    pub(super) fn new() -> Arc<Self> {
         let mut params = CertificateParams::default();
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
         let key = KeyPair::generate().unwrap();
@@ -43,7 +43,11 @@ impl Authority {
     }
 
     /// Certificates of these identities, whose holder trusts `roots`.
-    fn certificates(self: &Arc<Self>, identities: &[&str], roots: &Self) -> Certificates {
+    pub(super) fn certificates(
+        self: &Arc<Self>,
+        identities: &[&str],
+        roots: &Self,
+    ) -> Certificates {
         let certificates = Certificates::start(Signer(Arc::clone(self)), CertSettings::default());
         certificates.set_trust_bundle(&roots.pem).unwrap();
         let identities: BTreeSet<SpiffeId> = identities.iter().map(|text| id(text)).collect();

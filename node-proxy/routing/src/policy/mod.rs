@@ -80,11 +80,11 @@ pub enum Permission {
     /// Always holds.
     Any,
     /// All hold.
-    All(Vec<Permission>),
+    All(Vec<Self>),
     /// At least one holds.
-    OneOf(Vec<Permission>),
+    OneOf(Vec<Self>),
     /// Does not hold.
-    Not(Box<Permission>),
+    Not(Box<Self>),
     /// The destination's address.
     DestinationBlock(IpNet),
     /// The destination's address is in the set. Never holds while the set is missing, negated or not.
@@ -106,11 +106,11 @@ pub enum Principal {
     /// Always holds.
     Any,
     /// All hold.
-    All(Vec<Principal>),
+    All(Vec<Self>),
     /// At least one holds.
-    OneOf(Vec<Principal>),
+    OneOf(Vec<Self>),
     /// Does not hold.
-    Not(Box<Principal>),
+    Not(Box<Self>),
     /// The source's address.
     SourceBlock(IpNet),
     /// The source's address is in the set. Never holds while the set is missing, negated or not.

@@ -74,8 +74,11 @@ fn is_plain(path: &str) -> bool {
     path.starts_with('/') && !path.bytes().any(odd) && !path.contains("//") && !path.contains("/.")
 }
 
+/// What a server may do to a path.
+type Habit = fn(&[u8]) -> Vec<u8>;
+
 /// In the order in which servers apply them; each may be skipped.
-const HABITS: [fn(&[u8]) -> Vec<u8>; 7] = [
+const HABITS: [Habit; 7] = [
     |path| percent_decode(path).into_owned(),
     |path| percent_decode(path).into_owned(),
     cut,

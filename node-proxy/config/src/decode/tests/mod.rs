@@ -1,3 +1,4 @@
+mod actions;
 mod clusters;
 mod listeners;
 mod others;

@@ -6,7 +6,7 @@ use heddle_proto::{
         config::{
             core::v3::CidrRange,
             rbac::v3::{
-                Permission, Policy, Rbac,
+                Policy, Rbac,
                 permission::{self, Rule},
                 principal::{self, Authenticated, Identifier},
                 rbac::Action,
@@ -226,7 +226,7 @@ fn a_condition_that_is_not_understood_refuses_all_the_rules() {
             "must not be empty",
         ),
         (
-            rule(Rule::NotRule(Box::new(Permission::default()))),
+            rule(Rule::NotRule(Box::default())),
             "permissions[0].not_rule",
             "has no rule",
         ),
