@@ -1,6 +1,9 @@
 //! `heddle`: the command line.
 
+mod demo;
 mod probe;
+
+use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
@@ -14,6 +17,8 @@ struct Arguments {
 
 #[derive(Subcommand)]
 enum Command {
+    /// Runs the whole mesh on this machine, from a folder of Kubernetes YAML, without a cluster.
+    Demo(demo::Arguments),
     /// Asks a service something, once or under load, and prints what came of it as JSON.
     #[command(subcommand)]
     Probe(probe::Probe),
@@ -22,10 +27,16 @@ enum Command {
     App(heddle_sample_apps::App),
 }
 
-#[tokio::main]
-async fn main() -> anyhow::Result<()> {
+fn main() -> anyhow::Result<ExitCode> {
     match Arguments::parse().command {
-        Command::Probe(probe) => probe::run(probe).await,
-        Command::App(app) => heddle_sample_apps::run(app).await,
+        // Before any thread is made: it may go into namespaces of its own.
+        Command::Demo(demo) => demo::run(&demo),
+        Command::Probe(probe) => asynchronous(probe::run(probe)),
+        Command::App(app) => asynchronous(heddle_sample_apps::run(app)),
     }
+}
+
+fn asynchronous(work: impl Future<Output = anyhow::Result<()>>) -> anyhow::Result<ExitCode> {
+    tokio::runtime::Runtime::new()?.block_on(work)?;
+    Ok(ExitCode::SUCCESS)
 }

@@ -1,6 +1,6 @@
 //! HTTP requests at a steady pace.
 
-use std::{sync::Arc, time::Duration};
+use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use heddle_sample_apps::EchoAnswer;
@@ -149,10 +149,14 @@ async fn ask(client: &Http, arguments: &Arguments) -> Result<Backend, String> {
         return Err(format!("status {}", status.as_u16()));
     }
     let answer: EchoAnswer = serde_json::from_slice(&body.to_bytes()).unwrap_or_default();
+    let client: Option<SocketAddr> = answer.client.parse().ok();
     Ok(Backend {
         pod: answer.pod,
         version: answer.version,
         identity: answer.identity,
+        client: client
+            .map(|client| client.ip().to_string())
+            .unwrap_or_default(),
     })
 }
 

@@ -17,6 +17,8 @@ pub(crate) struct Backend {
     pub(crate) pod: String,
     pub(crate) version: String,
     pub(crate) identity: String,
+    /// The caller's address as the server saw it, without the port.
+    pub(crate) client: String,
 }
 
 /// One interval, as printed.

@@ -1,9 +1,9 @@
 //! Going into namespaces of our own.
 
 use std::{
-    io,
+    io::{self, Read},
     path::Path,
-    process::{Child, Command, ExitCode, ExitStatus},
+    process::{Child, Command, ExitCode, ExitStatus, Stdio},
     sync::atomic::{AtomicI32, Ordering},
     thread,
     time::{Duration, Instant},
@@ -48,6 +48,24 @@ pub fn missing_tools() -> Vec<(&'static str, &'static str)> {
 /// passes signals on: an interrupt lets the one inside end by itself, a termination ends it at once; if the one outside is killed, so is
 /// the one inside, and the kernel removes the rest.
 pub fn enter() -> anyhow::Result<ExitCode> {
+    run(Stdio::inherit()).map(|ended| ended.code)
+}
+
+/// As [`enter`], but keeps what the one inside writes to its standard output.
+pub fn enter_capturing() -> anyhow::Result<Ended> {
+    run(Stdio::piped())
+}
+
+/// How the one inside ended.
+#[derive(Debug)]
+pub struct Ended {
+    /// Its exit code; 130 if a signal ended it.
+    pub code: ExitCode,
+    /// What it wrote to its standard output, if that was kept.
+    pub output: String,
+}
+
+fn run(output: Stdio) -> anyhow::Result<Ended> {
     let missing = missing_tools();
     if !missing.is_empty() {
         let mut packages: Vec<_> = missing.iter().map(|(_, package)| *package).collect();
@@ -64,6 +82,7 @@ pub fn enter() -> anyhow::Result<ExitCode> {
     // Before any thread is made, so that the waiting thread below is the only one that gets them.
     signals.thread_block()?;
     let mut child = inside()?
+        .stdout(output)
         .spawn()
         .context("cannot run setpriv and unshare")?;
     let caught = std::sync::Arc::new(AtomicI32::new(0));
@@ -75,11 +94,23 @@ pub fn enter() -> anyhow::Result<ExitCode> {
             }
         });
     }
+    // Read by a thread of its own, so that a full pipe does not stop the one inside.
+    let reader = child.stdout.take().map(|mut pipe| {
+        thread::spawn(move || {
+            let mut text = String::new();
+            pipe.read_to_string(&mut text).map(|_| text)
+        })
+    });
     let status = wait(&mut child, &caught)?;
-    match status.code() {
-        Some(code) => Ok(ExitCode::from(u8::try_from(code).unwrap_or(1))),
-        None => Ok(ExitCode::from(130)),
-    }
+    let output = match reader.map(thread::JoinHandle::join) {
+        Some(Ok(read)) => read.context("cannot read the output of the one inside")?,
+        _ => String::new(),
+    };
+    let code = match status.code() {
+        Some(code) => ExitCode::from(u8::try_from(code).unwrap_or(1)),
+        None => ExitCode::from(130),
+    };
+    Ok(Ended { code, output })
 }
 
 /// How long the one inside may take to end by itself after an interrupt.

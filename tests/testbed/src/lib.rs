@@ -21,7 +21,7 @@ mod sniffer;
 mod topology;
 
 pub use attach::{attach, running};
-pub use enter::{enter, is_inside, leftovers, missing_tools};
+pub use enter::{Ended, enter, enter_capturing, is_inside, leftovers, missing_tools};
 pub use network::{FABRIC_ADDRESS, NETNS_FOLDER, Testbed};
 pub use process::Process;
 pub use sniffer::{Seen, Sniffer};

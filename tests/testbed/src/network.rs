@@ -3,9 +3,10 @@
 use std::{
     collections::BTreeMap,
     fs,
-    net::Ipv4Addr,
+    net::{Ipv4Addr, SocketAddr, TcpStream},
     path::{Path, PathBuf},
     process::Command,
+    time::Duration,
 };
 
 use anyhow::{Context, bail};
@@ -34,18 +35,19 @@ pub struct Testbed {
 }
 
 impl Testbed {
-    /// Makes the fabric. Only inside (see [`enter`](crate::enter)). Logs and the pods' files go to `folder`.
+    /// Makes the fabric. Only inside (see [`enter`](crate::enter)). Logs go to `folder`; under `/run`, which is the testbed's own, they
+    /// vanish with it.
     pub fn new(folder: &Path) -> anyhow::Result<Self> {
         if !enter::is_inside() {
             bail!("a testbed needs namespaces of its own: call heddle_testbed::enter first");
         }
         enter::unblock()?;
-        fs::create_dir_all(folder).with_context(|| folder.display().to_string())?;
         run(
             Command::new("mount").args(["-t", "tmpfs", "tmpfs", "/run"]),
             "",
         )?;
         fs::create_dir_all(NETNS_FOLDER)?;
+        fs::create_dir_all(folder).with_context(|| folder.display().to_string())?;
         ip(
             None,
             &format!(
@@ -187,6 +189,21 @@ impl Testbed {
             .arg("--")
             .arg(program);
         command
+    }
+
+    /// A TCP connection from a node's or a pod's network namespace, by that namespace's name.
+    pub fn connect(
+        &self,
+        netns: &str,
+        to: SocketAddr,
+        patience: Duration,
+    ) -> anyhow::Result<TcpStream> {
+        let netns = Netns::open(Path::new(NETNS_FOLDER).join(netns))?;
+        let stream = netns.run(|| TcpStream::connect_timeout(&to, patience))?;
+        let stream = stream.with_context(|| format!("no connection to {to}"))?;
+        stream.set_read_timeout(Some(patience))?;
+        stream.set_write_timeout(Some(patience))?;
+        Ok(stream)
     }
 
     /// Starts a command; what it prints goes to `<name>.log`. It ends with the returned value.
