@@ -38,8 +38,10 @@ pub mod istio {
 }
 
 mod any;
+mod delta;
 pub mod names;
 pub mod type_url;
 
 pub use any::{UnpackError, pack, unpack};
+pub use delta::{Nack, Update};
 pub use prost::{Message, Name};

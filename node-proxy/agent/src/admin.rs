@@ -15,16 +15,27 @@ use tokio::net::TcpListener;
 
 use crate::arguments::Arguments;
 
-/// The state of the pods, as last looked at.
+/// What the node was brought to, as last looked at.
 #[derive(Clone, Default)]
-pub(crate) struct Board(Arc<Mutex<BTreeMap<String, String>>>);
+pub(crate) struct Board(Arc<Mutex<Brought>>);
+
+#[derive(Clone, Default)]
+struct Brought {
+    /// Each pod, and whether it is captured or why not.
+    pods: BTreeMap<String, String>,
+    /// A whole configuration has been followed once.
+    once_whole: bool,
+}
 
 impl Board {
-    pub(crate) fn set(&self, pods: BTreeMap<String, String>) {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = pods;
+    /// `whole`: the configuration that was followed had nothing outstanding.
+    pub(crate) fn set(&self, pods: BTreeMap<String, String>, whole: bool) {
+        let mut brought = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        brought.pods = pods;
+        brought.once_whole |= whole;
     }
 
-    fn pods(&self) -> BTreeMap<String, String> {
+    fn get(&self) -> Brought {
         self.0
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
@@ -72,16 +83,20 @@ pub(crate) async fn serve(
     })
 }
 
-/// Ready: configured (now or by the last good configuration), each pod captured, each identity certified.
+/// Ready: a whole configuration is followed (the control plane's, or the last good one), each pod is captured, each identity
+/// certified.
 async fn ready(State(admin): State<Admin>) -> (StatusCode, String) {
-    let pods = admin.board.pods();
-    let open = pods.iter().filter(|(_, state)| *state != "captured");
+    let brought = admin.board.get();
+    let open = brought
+        .pods
+        .iter()
+        .filter(|(_, state)| *state != "captured");
     let mut lacking: Vec<_> = open.map(|(pod, why)| format!("{pod}: {why}")).collect();
     if !admin.certificates.is_complete() {
         lacking.push("certificates are missing".to_owned());
     }
-    if pods.is_empty() && admin.status.get().streams == 0 {
-        lacking.push("no configuration yet".to_owned());
+    if !brought.once_whole {
+        lacking.push("no whole configuration yet".to_owned());
     }
     if lacking.is_empty() {
         (StatusCode::OK, "ready\n".to_owned())
@@ -108,7 +123,7 @@ async fn state(State(admin): State<Admin>) -> String {
     for refused in &status.last_refused {
         text += &format!("  refused: {refused}\n");
     }
-    for (pod, state) in admin.board.pods() {
+    for (pod, state) in admin.board.get().pods {
         text += &format!("pod {pod}: {state}\n");
     }
     for certificate in admin.certificates.states() {

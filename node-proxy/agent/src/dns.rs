@@ -1,9 +1,13 @@
 //! A pod's name server: where its sockets come from, and whether the pod may ask at all.
 
-use std::{io, net::SocketAddr, sync::Arc};
+use std::{
+    io,
+    net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
+    sync::Arc,
+};
 
 use heddle_config::{NetworkPolicy, PodName, ProxyConfig, SharedConfig};
-use heddle_dns::{BoxFuture, Context, Dial, Zone, serve_tcp, serve_udp};
+use heddle_dns::{BoxFuture, Context, Dial, Transport, Zone, serve_tcp, serve_udp};
 use heddle_redirect::{Netns, socket};
 use heddle_routing::policy::{Decision, Protocol, Subject};
 use tokio::net::{TcpListener, TcpStream, UdpSocket};
@@ -11,20 +15,15 @@ use tokio_util::sync::CancellationToken;
 
 use crate::arguments::Arguments;
 
+/// Where redirected queries arrive.
+const PORT: u16 = 15053;
+
 /// Opens sockets in the pod's namespace.
 struct FromPod(Netns);
 
 impl Dial for FromPod {
     fn udp(&self, resolver: SocketAddr) -> io::Result<UdpSocket> {
-        let any = if resolver.is_ipv4() {
-            "0.0.0.0:0"
-        } else {
-            "[::]:0"
-        };
-        let any: SocketAddr = any.parse().map_err(io::Error::other)?;
-        let socket = socket::bind_udp(&self.0, any)?;
-        socket.connect(resolver)?;
-        UdpSocket::from_std(socket)
+        UdpSocket::from_std(socket::connect_udp(&self.0, resolver)?)
     }
 
     fn tcp(&self, resolver: SocketAddr) -> BoxFuture<'_, io::Result<TcpStream>> {
@@ -36,69 +35,80 @@ impl Dial for FromPod {
     }
 }
 
-/// Starts a pod's name server on its sockets.
-pub(crate) fn start(
-    arguments: &Arguments,
-    config: &SharedConfig,
-    pod: &PodName,
-    netns: &Netns,
-    shutdown: &CancellationToken,
-) -> io::Result<()> {
-    let addresses = addresses()?;
-    for address in addresses {
+/// A pod's name server, its sockets open.
+pub(crate) struct NameServer(Vec<(std::net::UdpSocket, std::net::TcpListener)>);
+
+impl NameServer {
+    /// Opens the sockets.
+    pub(crate) fn open(netns: &Netns) -> io::Result<Self> {
+        let mut sockets = Vec::new();
         // The kernel hands redirected packets to the loopback address of their family; a kernel without IPv6 has none.
-        let (udp, tcp) = match (
-            socket::bind_udp(netns, address),
-            socket::listen(netns, address),
-        ) {
-            (Ok(udp), Ok(tcp)) => (udp, tcp),
-            (Err(error), _) | (_, Err(error)) if address.is_ipv4() => return Err(error),
-            _ => continue,
-        };
-        let (policy, name, resolvers) = (config.clone(), pod.clone(), arguments.resolvers.clone());
-        let context = Arc::new(Context {
-            config: config.clone(),
-            zone: Zone::new(&arguments.cluster_domain),
-            resolvers: arguments.resolvers.clone(),
-            dial: Box::new(FromPod(netns.clone())),
-            allowed: Box::new(move || may_ask(&policy.load(), &name, &resolvers)),
-        });
-        tokio::spawn(serve_udp(
-            UdpSocket::from_std(udp)?,
-            Arc::clone(&context),
-            shutdown.clone(),
-        ));
-        tokio::spawn(serve_tcp(
-            TcpListener::from_std(tcp)?,
-            context,
-            shutdown.clone(),
-        ));
+        for ip in [IpAddr::V4(Ipv4Addr::LOCALHOST), Ipv6Addr::LOCALHOST.into()] {
+            let address = SocketAddr::new(ip, PORT);
+            match (
+                socket::bind_udp(netns, address),
+                socket::listen(netns, address),
+            ) {
+                (Ok(udp), Ok(tcp)) => sockets.push((udp, tcp)),
+                (Err(error), _) | (_, Err(error)) if address.is_ipv4() => return Err(error),
+                _ => {}
+            }
+        }
+        Ok(Self(sockets))
     }
-    Ok(())
+
+    /// Serves them until shutdown.
+    pub(crate) fn serve(
+        self,
+        arguments: &Arguments,
+        config: &SharedConfig,
+        pod: &PodName,
+        netns: &Netns,
+        shutdown: &CancellationToken,
+    ) -> io::Result<()> {
+        for (udp, tcp) in self.0 {
+            let (policy, name) = (config.clone(), pod.clone());
+            let context = Arc::new(Context {
+                config: config.clone(),
+                zone: Zone::new(&arguments.cluster_domain),
+                resolvers: arguments.resolvers.clone(),
+                dial: Box::new(FromPod(netns.clone())),
+                allowed: Box::new(move |transport, destinations| {
+                    may_send(&policy.load(), &name, transport, destinations)
+                }),
+            });
+            let (udp, tcp) = (UdpSocket::from_std(udp)?, TcpListener::from_std(tcp)?);
+            tokio::spawn(serve_udp(udp, Arc::clone(&context), shutdown.clone()));
+            tokio::spawn(serve_tcp(tcp, context, shutdown.clone()));
+        }
+        Ok(())
+    }
 }
 
-fn addresses() -> io::Result<[SocketAddr; 2]> {
-    let parse = |text: &str| text.parse().map_err(io::Error::other);
-    Ok([parse("127.0.0.1:15053")?, parse("[::1]:15053")?])
-}
-
-/// Whether the pod's egress policy lets it reach a resolver: itself, or one of the pods behind its address.
-fn may_ask(config: &ProxyConfig, pod: &PodName, resolvers: &[SocketAddr]) -> bool {
+/// Whether the pod's egress policy lets it send to at least one of these addresses.
+fn may_send(
+    config: &ProxyConfig,
+    pod: &PodName,
+    transport: Transport,
+    destinations: &[SocketAddr],
+) -> bool {
     let Some(pod) = config.pods.get(pod) else {
         return false;
     };
     let NetworkPolicy::Isolated { rules, .. } = &pod.egress else {
         return true;
     };
-    let Some(source) = pod.addresses.first() else {
-        return false;
+    let protocol = match transport {
+        Transport::Udp => Protocol::Udp,
+        Transport::Tcp => Protocol::Tcp,
     };
-    let behind = resolvers
-        .iter()
-        .flat_map(|resolver| behind(config, *resolver));
-    resolvers.iter().copied().chain(behind).any(|destination| {
+    destinations.iter().any(|destination| {
+        let mut own = pod.addresses.iter();
+        let Some(source) = own.find(|own| own.is_ipv4() == destination.is_ipv4()) else {
+            return false;
+        };
         let subject = Subject {
-            protocol: Protocol::Udp,
+            protocol,
             source: *source,
             destination: destination.ip(),
             port: destination.port(),
@@ -112,17 +122,5 @@ fn may_ask(config: &ProxyConfig, pod: &PodName, resolvers: &[SocketAddr]) -> boo
     })
 }
 
-/// The endpoints of the Service whose address a resolver has: its TCP listener tells the Service.
-fn behind(config: &ProxyConfig, resolver: SocketAddr) -> Vec<SocketAddr> {
-    let Some(listener) = config.outbound.get(&resolver) else {
-        return Vec::new();
-    };
-    let set = config.endpoints.get(&listener.name);
-    set.map(|set| {
-        set.endpoints
-            .iter()
-            .map(|endpoint| endpoint.address)
-            .collect()
-    })
-    .unwrap_or_default()
-}
+#[cfg(test)]
+mod tests;

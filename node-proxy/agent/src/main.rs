@@ -15,36 +15,30 @@ mod arguments;
 mod configuration;
 mod dns;
 mod gateways;
+mod keeper;
 mod packets;
 mod pods;
 mod worker;
 
-use std::{collections::BTreeSet, process::ExitCode, sync::Arc, time::Duration};
+use std::{io::IsTerminal, process::ExitCode, sync::Arc};
 
 use clap::Parser;
 use heddle_cert_client::{Certificates, GrpcIssuer, Token};
-use heddle_config::SharedConfig;
-use heddle_identity::SpiffeId;
 use heddle_telemetry::{MAX_SERIES, Metrics};
 use heddle_xds_client::{Backoff, Client, FileToken, Keepalive, Server, Tls};
-use tokio::{
-    signal::unix::{SignalKind, signal},
-    sync::watch,
-};
+use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    arguments::Arguments, configuration::Configuration, gateways::Gateways, pods::Pods,
-    worker::Workers,
+    arguments::Arguments, configuration::Configuration, gateways::Gateways, keeper::Keeper,
+    pods::Pods, worker::Workers,
 };
-
-/// How often the state of the namespaces is looked at without a reason: a pod's namespace may appear at any time.
-const LOOK: Duration = Duration::from_millis(200);
 
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
     tracing_subscriber::fmt()
         .with_env_filter(tracing_subscriber::EnvFilter::new(&arguments.log))
+        .with_ansi(std::io::stderr().is_terminal())
         .with_writer(std::io::stderr)
         .init();
     // Several crates of the build know more than one provider; this one counts.
@@ -80,8 +74,10 @@ async fn run(arguments: Arguments) -> anyhow::Result<()> {
         token,
     )?;
     let certificates = Certificates::start(issuer, heddle_cert_client::Settings::default());
-    let (configuration, changed) = Configuration::open(&arguments);
-    let config = configuration.shared();
+    let configuration = Configuration::open(arguments.trust_domain.clone(), &arguments.last_good);
+    let (config, changed) = (configuration.shared(), configuration.changes());
+    let from_disk = configuration.is_from_disk();
+    let keeping = tokio::spawn(configuration.keep(arguments.last_good.clone()));
     let client = Client::new(heddle_xds_client::Settings {
         servers: vec![Server {
             uri: arguments.control_plane.clone(),
@@ -106,11 +102,11 @@ async fn run(arguments: Arguments) -> anyhow::Result<()> {
         &arguments,
         Arc::clone(&metrics),
         certificates.clone(),
-        status,
+        status.clone(),
         board.clone(),
     );
     let admin = tokio::spawn(admin.await?);
-    let keeping = Keeper {
+    let keeper = Keeper {
         config,
         certificates,
         own,
@@ -118,57 +114,17 @@ async fn run(arguments: Arguments) -> anyhow::Result<()> {
         pods,
         gateways,
         board,
+        status,
+        from_disk,
     };
-    let workers = keeping.run(changed, shutdown).await;
+    let workers = keeper.run(changed, shutdown).await;
     tracing::info!("draining");
     workers.drain(arguments.drain()).await;
     streaming.abort();
     admin.abort();
+    // With the stream the store's owner is gone: what is not written yet is written now. A panic there is logged already.
+    let _ = keeping.await;
     Ok(())
-}
-
-/// Brings the node to what the configuration says: level-triggered, whatever happened before.
-struct Keeper {
-    config: SharedConfig,
-    certificates: Certificates,
-    own: SpiffeId,
-    workers: Workers,
-    pods: Pods,
-    gateways: Gateways,
-    board: admin::Board,
-}
-
-impl Keeper {
-    /// Until shutdown; gives the workers back.
-    async fn run(
-        mut self,
-        mut changed: watch::Receiver<u64>,
-        shutdown: CancellationToken,
-    ) -> Workers {
-        let mut trusted: Arc<str> = "".into();
-        loop {
-            let config = self.config.load_full();
-            if config.trust_bundle != trusted {
-                trusted = Arc::clone(&config.trust_bundle);
-                if let Err(error) = self.certificates.set_trust_bundle(&trusted) {
-                    tracing::error!(%error, "the trust bundle was not taken; the last one stays in force");
-                }
-            }
-            let identities = config.pods.values().map(|pod| pod.identity.clone());
-            let wanted: BTreeSet<_> = identities.chain([self.own.clone()]).collect();
-            self.certificates.want(wanted);
-            tokio::task::block_in_place(|| {
-                self.pods.look(&config, &self.workers);
-                self.gateways.look(&config, &self.workers);
-            });
-            self.board.set(self.pods.states());
-            tokio::select! {
-                () = shutdown.cancelled() => return self.workers,
-                Ok(()) = changed.changed() => {}
-                () = tokio::time::sleep(LOOK) => {}
-            }
-        }
-    }
 }
 
 fn shutdown_on_signals() -> anyhow::Result<CancellationToken> {

@@ -33,10 +33,15 @@ fn rules(policy: &NetworkPolicy) -> Option<&Rbac> {
     }
 }
 
-/// Virtual addresses of UDP and SCTP ports. Their clusters are named `namespace/service:port/udp`, and the Service's address
-/// stands in its DNS record.
+/// The port of name servers. Packet rules judge it for TCP too: such connections go to the proxy's own name server.
+const DNS_PORT: u16 = 53;
+
+/// Virtual addresses that packet rules have to know: those of UDP and SCTP ports, and for TCP those of name servers.
+///
+/// Clusters of UDP and SCTP ports are named `namespace/service:port/udp`, and the Service's address stands in its DNS record. A
+/// TCP port has a listener of the cluster's name.
 pub(crate) fn services(config: &ProxyConfig, cluster_domain: &str) -> Vec<ServiceAddress> {
-    let mut found = Vec::new();
+    let mut found = name_servers(config);
     for cluster in config.clusters.values() {
         let Some((service, port, protocol)) = parse(&cluster.name) else {
             continue;
@@ -63,6 +68,19 @@ pub(crate) fn services(config: &ProxyConfig, cluster_domain: &str) -> Vec<Servic
     found
 }
 
+fn name_servers(config: &ProxyConfig) -> Vec<ServiceAddress> {
+    let listeners = config.outbound.iter();
+    listeners
+        .filter(|(address, _)| address.port() == DNS_PORT)
+        .map(|(address, listener)| ServiceAddress {
+            address: address.ip(),
+            port: address.port(),
+            protocol: Protocol::Tcp,
+            endpoints: endpoints(config, &listener.name),
+        })
+        .collect()
+}
+
 fn endpoints(config: &ProxyConfig, name: &Arc<str>) -> Vec<SocketAddr> {
     let set = config.endpoints.get(name);
     set.map(|set| {
@@ -87,7 +105,80 @@ fn parse(cluster: &str) -> Option<((&str, &str), u16, Protocol)> {
 
 #[cfg(test)]
 mod tests {
+    use heddle_config::{
+        Cluster, DnsRecord, Endpoint, EndpointHealth, EndpointSet, OutboundListener,
+        OutboundProtocol, UpstreamHttp,
+    };
+
     use super::*;
+
+    /// kube-dns and a web server, both at port 53 and 80 of the same address.
+    fn config() -> ProxyConfig {
+        let mut config = ProxyConfig::default();
+        for (cluster, endpoint) in [
+            ("kube-system/kube-dns:53", "10.244.1.2:5354"),
+            ("kube-system/kube-dns:53/udp", "10.244.1.2:5353"),
+            ("kube-system/kube-dns:80", "10.244.1.2:8080"),
+        ] {
+            add_cluster(&mut config, cluster, endpoint);
+        }
+        for port in [53, 80] {
+            let name: Arc<str> = format!("kube-system/kube-dns:{port}").as_str().into();
+            let address = SocketAddr::from(([10, 96, 0, 10], port));
+            let listener = OutboundListener {
+                name: Arc::clone(&name),
+                client_namespace: None,
+                addresses: vec![address],
+                protocol: OutboundProtocol::Opaque { cluster: name },
+            };
+            config.outbound.insert(address, Arc::new(listener));
+        }
+        let name: Arc<str> = "kube-dns.kube-system.svc.cluster.local".into();
+        let record = DnsRecord {
+            name: Arc::clone(&name),
+            answer: DnsAnswer::Addresses(vec!["10.96.0.10".parse().unwrap()]),
+        };
+        config.dns.insert(name, Arc::new(record));
+        config
+    }
+
+    fn add_cluster(config: &mut ProxyConfig, name: &str, endpoint: &str) {
+        let name: Arc<str> = name.into();
+        let cluster = Cluster {
+            name: Arc::clone(&name),
+            kind: ClusterKind::Eds(Arc::clone(&name)),
+            http: UpstreamHttp::AsClient,
+            connect_timeout: std::time::Duration::from_secs(1),
+        };
+        config.clusters.insert(Arc::clone(&name), Arc::new(cluster));
+        let endpoint = Endpoint {
+            address: endpoint.parse().unwrap(),
+            health: EndpointHealth::Healthy,
+            hostname: None,
+            weight: 1,
+        };
+        let set = EndpointSet {
+            endpoints: vec![endpoint],
+        };
+        config.endpoints.insert(name, Arc::new(set));
+    }
+
+    #[test]
+    fn a_name_servers_address_is_known_for_tcp_as_for_udp_and_other_tcp_ports_are_not() {
+        let found = services(&config(), "cluster.local");
+        let known: Vec<_> = found
+            .iter()
+            .map(|service| {
+                let endpoint = service.endpoints[0].to_string();
+                (service.port, service.protocol, endpoint)
+            })
+            .collect();
+        let expected = [
+            (53, Protocol::Tcp, "10.244.1.2:5354".to_owned()),
+            (53, Protocol::Udp, "10.244.1.2:5353".to_owned()),
+        ];
+        assert_eq!(known, expected);
+    }
 
     #[test]
     fn names_of_clusters_tell_the_service_and_the_protocol() {

@@ -20,7 +20,8 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     arguments::Arguments,
-    dns, packets,
+    dns::NameServer,
+    packets,
     worker::{PodSockets, Workers},
 };
 
@@ -29,17 +30,28 @@ pub(crate) struct Pods {
     arguments: Arguments,
     config: SharedConfig,
     shutdown: CancellationToken,
-    captured: BTreeMap<PodName, Captured>,
+    entered: BTreeMap<PodName, Entered>,
     failed: BTreeMap<PodName, String>,
 }
 
-/// A pod whose traffic comes to us.
-struct Captured {
+/// A pod in whose namespace we listen.
+struct Entered {
     uid: PodUid,
     netns: Netns,
-    rules: CaptureRules,
-    packets: String,
     stop: CancellationToken,
+    /// Packet rules that are installed; `None`: those of a former run, if any.
+    packets: Option<String>,
+    /// Capture rules that are installed, likewise.
+    capture: Option<CaptureRules>,
+    /// The revision of the configuration that both follow.
+    follows: Option<u64>,
+}
+
+/// What the rules of all pods have in common.
+struct Common {
+    revision: u64,
+    node_addresses: Vec<IpAddr>,
+    services: Vec<ServiceAddress>,
 }
 
 impl Pods {
@@ -52,37 +64,50 @@ impl Pods {
             arguments: arguments.clone(),
             config,
             shutdown,
-            captured: BTreeMap::new(),
+            entered: BTreeMap::new(),
             failed: BTreeMap::new(),
         }
     }
 
-    /// Compares what is with what should be. Blocks for some milliseconds for each pod that changed.
-    pub(crate) fn look(&mut self, config: &ProxyConfig, workers: &Workers) {
+    /// Compares what is with what should be. Blocks for some milliseconds for each pod whose rules are not those of this
+    /// revision; costs next to nothing for the others.
+    pub(crate) fn look(&mut self, config: &ProxyConfig, revision: u64, workers: &Workers) {
         self.release(config);
-        let node_addresses = self.node_addresses(config);
-        let services = packets::services(config, &self.arguments.cluster_domain);
+        let mut failed = BTreeMap::new();
+        // The listeners of all pods before the rules of any: after a restart the rules of the former run still stand, and
+        // connections need no more than somebody who takes them.
         for pod in config.pods.values() {
-            match self.keep(config, pod, &node_addresses, &services, workers) {
-                Ok(()) => {
-                    self.failed.remove(&pod.name);
-                }
-                Err(error) => {
-                    let text = format!("{error:#}");
-                    if self.failed.get(&pod.name) != Some(&text) {
-                        tracing::error!(pod = %pod.name, "not captured: {text}");
-                        self.failed.insert(pod.name.clone(), text);
-                    }
+            if let Err(error) = self.enter(pod, workers) {
+                failed.insert(pod.name.clone(), format!("{error:#}"));
+            }
+        }
+        if self.entered.values().any(|p| p.follows != Some(revision)) {
+            let common = Common {
+                revision,
+                node_addresses: self.node_addresses(config),
+                services: packets::services(config, &self.arguments.cluster_domain),
+            };
+            for pod in config.pods.values() {
+                let Some(entered) = self.entered.get_mut(&pod.name) else {
+                    continue;
+                };
+                if let Err(error) = entered.follow(config, pod, &common) {
+                    failed.insert(pod.name.clone(), format!("{error:#}"));
                 }
             }
         }
-        self.failed.retain(|name, _| config.pods.contains_key(name));
+        for (pod, why) in &failed {
+            if self.failed.get(pod) != Some(why) {
+                tracing::error!(%pod, "not captured: {why}");
+            }
+        }
+        self.failed = failed;
     }
 
     /// Each pod, and whether it is captured (or why not).
     pub(crate) fn states(&self) -> BTreeMap<String, String> {
         let captured = self
-            .captured
+            .entered
             .keys()
             .map(|name| (name.to_string(), "captured".to_owned()));
         let failed = self
@@ -109,28 +134,27 @@ impl Pods {
 
     /// Leaves pods that are not ours any more, or that are others of the same name.
     fn release(&mut self, config: &ProxyConfig) {
-        let gone = self.captured.iter().filter(|(name, captured)| {
-            config
-                .pods
-                .get(*name)
-                .is_none_or(|pod| pod.uid != captured.uid)
+        let gone = self.entered.iter().filter(|(name, entered)| {
+            let known = config.pods.get(*name);
+            known.is_none_or(|pod| pod.uid != entered.uid)
         });
         for name in gone.map(|(name, _)| name.clone()).collect::<Vec<_>>() {
-            let Some(captured) = self.captured.remove(&name) else {
+            let Some(entered) = self.entered.remove(&name) else {
                 continue;
             };
-            captured.stop.cancel();
             // The namespace may be gone with the pod; then there is nothing to restore.
-            if self.id(&name) == Some(captured.netns.id()) {
+            if self.id(&name) == Some(entered.netns.id()) {
                 for removed in [
-                    capture::remove(&captured.netns),
-                    packet_rules::remove(&captured.netns),
+                    capture::remove(&entered.netns),
+                    packet_rules::remove(&entered.netns),
                 ] {
                     if let Err(error) = removed {
                         tracing::warn!(pod = %name, %error, "rules were left behind");
                     }
                 }
             }
+            // Now, when nothing new comes here any more.
+            entered.stop.cancel();
             tracing::info!(pod = %name, "released");
         }
     }
@@ -139,61 +163,31 @@ impl Pods {
         Netns::open(self.path(pod)).ok().map(|netns| netns.id())
     }
 
-    fn keep(
-        &mut self,
-        config: &ProxyConfig,
-        pod: &PodConfig,
-        node_addresses: &[IpAddr],
-        services: &[ServiceAddress],
-        workers: &Workers,
-    ) -> anyhow::Result<()> {
+    /// Listens in a pod's namespace, unless we do already.
+    fn enter(&mut self, pod: &PodConfig, workers: &Workers) -> anyhow::Result<()> {
         let netns = Netns::open(self.path(&pod.name)).context("network namespace")?;
-        let stale = self
-            .captured
-            .get(&pod.name)
-            .is_some_and(|known| known.netns.id() != netns.id());
-        if stale && let Some(old) = self.captured.remove(&pod.name) {
+        if let Some(known) = self.entered.get(&pod.name) {
+            if known.netns.id() == netns.id() {
+                return Ok(());
+            }
             // The pod's sandbox was made anew under the same name.
-            old.stop.cancel();
-        }
-        let rules = CaptureRules {
-            node_addresses: node_addresses.to_vec(),
-            ..CaptureRules::default()
-        };
-        let packets = packets::wanted(config, pod, node_addresses, services);
-        let text = packets.to_string();
-        if let Some(known) = self.captured.get_mut(&pod.name) {
-            if known.packets != text {
-                packet_rules::install(&known.netns, &packets)?;
-                known.packets = text;
-            }
-            if known.rules != rules {
-                capture::install(&known.netns, &rules)?;
-                known.rules = rules;
-            }
-            return Ok(());
+            known.stop.cancel();
+            self.entered.remove(&pod.name);
         }
         let stop = self.shutdown.child_token();
-        // The listeners first: a captured connection must find somebody.
-        self.listen(pod, &netns, workers, &stop)
-            .context("listening in the pod")?;
-        packet_rules::install(&netns, &packets)?;
-        capture::install(&netns, &rules)?;
-        for problem in packets.problems() {
-            tracing::warn!(pod = %pod.name, "packet rules: {problem}");
+        if let Err(error) = self.listen(pod, &netns, workers, &stop) {
+            stop.cancel();
+            return Err(error).context("listening in the pod");
         }
-        tracing::info!(pod = %pod.name, identity = %pod.identity, "captured");
-        let uid = pod.uid.clone();
-        self.captured.insert(
-            pod.name.clone(),
-            Captured {
-                uid,
-                netns,
-                rules,
-                packets: text,
-                stop,
-            },
-        );
+        let entered = Entered {
+            uid: pod.uid.clone(),
+            netns,
+            stop,
+            packets: None,
+            capture: None,
+            follows: None,
+        };
+        self.entered.insert(pod.name.clone(), entered);
         Ok(())
     }
 
@@ -210,19 +204,61 @@ impl Pods {
             netns.clone(),
             workers.settings(),
         );
+        let mut opened = Vec::new();
         for worker in workers.iter() {
             for any in families(pod) {
                 let listen = |port| socket::listen(netns, SocketAddr::new(any, port));
-                worker.serve_pod(PodSockets {
+                let sockets = PodSockets {
                     pod: context.clone(),
                     outbound: listen(15001)?,
                     inbound: listen(15006)?,
                     mtls: listen(15008)?,
                     shutdown: stop.clone(),
-                });
+                };
+                opened.push((worker, sockets));
             }
         }
-        dns::start(&self.arguments, &self.config, &pod.name, netns, stop)
+        let name_server = NameServer::open(netns)?;
+        // All of them are there: nobody is left with half of the ports, whatever else is tried again.
+        for (worker, sockets) in opened {
+            worker.serve_pod(sockets);
+        }
+        name_server.serve(&self.arguments, &self.config, &pod.name, netns, stop)
+    }
+}
+
+impl Entered {
+    /// Brings the pod's rules to this revision.
+    fn follow(
+        &mut self,
+        config: &ProxyConfig,
+        pod: &PodConfig,
+        common: &Common,
+    ) -> anyhow::Result<()> {
+        if self.follows == Some(common.revision) {
+            return Ok(());
+        }
+        let packets = packets::wanted(config, pod, &common.node_addresses, &common.services);
+        let text = packets.to_string();
+        if self.packets.as_ref() != Some(&text) {
+            packet_rules::install(&self.netns, &packets)?;
+            self.packets = Some(text);
+            for problem in packets.problems() {
+                tracing::warn!(pod = %pod.name, "packet rules: {problem}");
+            }
+        }
+        let rules = CaptureRules {
+            node_addresses: common.node_addresses.clone(),
+            ..CaptureRules::default()
+        };
+        if self.capture.as_ref() != Some(&rules) {
+            capture::install(&self.netns, &rules)?;
+            if self.capture.replace(rules).is_none() {
+                tracing::info!(pod = %pod.name, identity = %pod.identity, "captured");
+            }
+        }
+        self.follows = Some(common.revision);
+        Ok(())
     }
 }
 

@@ -87,6 +87,7 @@ impl Workers {
         let settings = Arc::new(Settings {
             drain: arguments.drain(),
             node_addresses: arguments.node_address.clone(),
+            node: arguments.node.as_str().into(),
             ..Settings::default()
         });
         let mut handles = Vec::new();

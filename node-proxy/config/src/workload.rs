@@ -69,4 +69,10 @@ impl Workloads {
     pub fn at(&self, address: IpAddr) -> Option<&Arc<Workload>> {
         self.by_address.get(&address)
     }
+
+    /// Whether an address is one of a node's own.
+    pub fn is_of_node(&self, node: &str, address: IpAddr) -> bool {
+        let node = self.nodes.get(node);
+        node.is_some_and(|node| node.addresses.contains(&address))
+    }
 }

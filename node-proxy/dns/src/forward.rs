@@ -8,9 +8,11 @@ use tokio::{
     time::timeout,
 };
 
-/// How long one resolver may take; clients ask again after 5 s (resolv.conf(5)).
+/// How long the last one that is asked may take; clients ask again after 5 s (resolv.conf(5)).
 /// (Tests that hold queries back must not meet it, however busy the machine.)
 const PATIENCE: Duration = Duration::from_secs(if cfg!(test) { 600 } else { 2 });
+/// How long one may take while there is another to ask: it may be gone without anybody having told us yet.
+const PATIENCE_BEFORE_OTHERS: Duration = Duration::from_secs(if cfg!(test) { 600 } else { 1 });
 
 /// A boxed future.
 pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
@@ -26,8 +28,8 @@ pub trait Dial: Send + Sync {
 /// No resolver answered.
 #[derive(Debug, thiserror::Error)]
 pub enum ForwardError {
-    /// None is configured.
-    #[error("no resolver is configured for names outside the mesh")]
+    /// None is configured, none of those that are is ready, or the pod's policy allows none of them.
+    #[error("there is no resolver to ask for names outside the mesh")]
     NoResolver,
     /// The last one failed.
     #[error("resolver {resolver}: {source}")]
@@ -41,8 +43,10 @@ pub enum ForwardError {
 
 /// By which transport a query came, and goes on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Transport {
+pub enum Transport {
+    /// One datagram for each message.
     Udp,
+    /// Messages with their length in front.
     Tcp,
 }
 
@@ -54,14 +58,18 @@ pub(crate) async fn forward(
     query: &[u8],
 ) -> Result<Vec<u8>, ForwardError> {
     let mut last = ForwardError::NoResolver;
-    for resolver in resolvers {
+    for (nth, resolver) in resolvers.iter().enumerate() {
         let attempt = async {
             match transport {
                 Transport::Udp => by_udp(dial, *resolver, query).await,
                 Transport::Tcp => by_tcp(dial, *resolver, query).await,
             }
         };
-        match timeout(PATIENCE, attempt).await {
+        let patience = match nth + 1 == resolvers.len() {
+            true => PATIENCE,
+            false => PATIENCE_BEFORE_OTHERS,
+        };
+        match timeout(patience, attempt).await {
             Ok(Ok(answer)) => return Ok(answer),
             Ok(Err(source)) => last = failed(*resolver, source),
             Err(_) => last = failed(*resolver, io::ErrorKind::TimedOut.into()),

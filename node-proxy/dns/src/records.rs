@@ -136,12 +136,15 @@ pub(crate) fn name_of(config: &ProxyConfig, address: IpAddr) -> Option<String> {
     })
 }
 
-fn endpoints<'a>(config: &'a ProxyConfig, cluster: &str) -> Option<&'a Arc<EndpointSet>> {
+pub(crate) fn endpoints<'a>(
+    config: &'a ProxyConfig,
+    cluster: &str,
+) -> Option<&'a Arc<EndpointSet>> {
     config.endpoints_of(config.clusters.get(cluster)?)
 }
 
 /// Healthy ones; those that drain only if nothing else is there.
-fn usable(set: &EndpointSet) -> impl Iterator<Item = &Endpoint> {
+pub(crate) fn usable(set: &EndpointSet) -> impl Iterator<Item = &Endpoint> {
     let healthy = |endpoint: &&Endpoint| endpoint.health == EndpointHealth::Healthy;
     let any_healthy = set.endpoints.iter().any(|endpoint| healthy(&endpoint));
     set.endpoints

@@ -19,7 +19,7 @@ use crate::{
     Zone,
     answer::{Outcome, answer},
     forward::{Dial, Transport, forward},
-    message,
+    message, resolvers,
 };
 
 /// Queries of one pod that may wait for a resolver at a time, by UDP; TCP connections of one pod, by TCP.
@@ -27,18 +27,21 @@ const CONCURRENCY: usize = 256;
 /// A TCP client that says nothing for so long is left (RFC 7766 section 6.2.3).
 const IDLE: Duration = Duration::from_secs(10);
 
+/// Whether the pod's egress policy lets it send to at least one of these addresses.
+pub type Allowed = Box<dyn Fn(Transport, &[SocketAddr]) -> bool + Send + Sync>;
+
 /// What a pod's server needs.
 pub struct Context {
     /// The proxy's configuration.
     pub config: SharedConfig,
     /// The names that we have the say over.
     pub zone: Zone,
-    /// The cluster's resolvers, tried in order.
+    /// The cluster's resolvers, tried in order; of one that is a Service's address the pods behind it are asked.
     pub resolvers: Vec<SocketAddr>,
     /// Opens sockets towards them.
     pub dial: Box<dyn Dial>,
-    /// Whether the pod's egress policy lets it ask its resolver at all; asked for each query.
-    pub allowed: Box<dyn Fn() -> bool + Send + Sync>,
+    /// Asked for each query.
+    pub allowed: Allowed,
 }
 
 /// Serves a UDP socket until shutdown. An error of one query never ends the server. What is known here is answered at once,
@@ -57,7 +60,7 @@ pub async fn serve_udp(socket: UdpSocket, context: Arc<Context>, shutdown: Cance
             continue;
         };
         let bytes = &buffer[..length];
-        let (query, outcome) = match decide(&context, bytes) {
+        let (query, outcome) = match decide(&context, bytes, Transport::Udp) {
             Step::Ask(query, outcome) => (query, outcome),
             Step::Send(query, response) => {
                 send(&socket, client, encode(&query, &response, Transport::Udp)).await;
@@ -138,7 +141,7 @@ async fn talk(mut stream: TcpStream, context: &Context) -> std::io::Result<()> {
 
 /// The bytes of the answer; `None`: bytes that deserve none.
 async fn respond(context: &Context, bytes: &[u8], transport: Transport) -> Option<Vec<u8>> {
-    match decide(context, bytes) {
+    match decide(context, bytes, transport) {
         Step::Send(query, response) => encode(&query, &response, transport),
         Step::Ask(query, outcome) => finish(context, bytes, &query, outcome, transport).await,
         Step::Ignore => None,
@@ -156,7 +159,7 @@ enum Step {
 }
 
 /// All that can be done without waiting.
-fn decide(context: &Context, bytes: &[u8]) -> Step {
+fn decide(context: &Context, bytes: &[u8], transport: Transport) -> Step {
     let Ok(query) = Message::from_vec(bytes) else {
         return match message::format_error(bytes) {
             Some(error) => Step::Send(error.clone(), error),
@@ -166,11 +169,12 @@ fn decide(context: &Context, bytes: &[u8]) -> Step {
     if query.metadata.message_type != MessageType::Query {
         return Step::Ignore;
     }
-    if !(context.allowed)() {
+    let config = context.config.load();
+    if !(context.allowed)(transport, &resolvers::all(&config, context, transport)) {
         let refused = message::error(&query, ResponseCode::Refused);
         return Step::Send(query, refused);
     }
-    match answer(&query, &context.config.load(), &context.zone) {
+    match answer(&query, &config, &context.zone) {
         Outcome::Local(response) => Step::Send(query, response),
         outcome => Step::Ask(query, outcome),
     }
@@ -187,7 +191,7 @@ async fn finish(
     let response = match outcome {
         Outcome::Local(response) => response,
         Outcome::Alias { message, target } => complete(context, message, &target).await,
-        Outcome::Forward => match ask(context, transport, bytes).await {
+        Outcome::Forward => match ask(context, transport, query.metadata.id, bytes).await {
             Some(answer) => return Some(answer),
             None => message::error(query, ResponseCode::ServFail),
         },
@@ -203,8 +207,10 @@ fn encode(query: &Message, response: &Message, transport: Transport) -> Option<V
     encoded.ok()
 }
 
-async fn ask(context: &Context, transport: Transport, bytes: &[u8]) -> Option<Vec<u8>> {
-    match forward(context.dial.as_ref(), &context.resolvers, transport, bytes).await {
+/// `id`: the query's; it is random, so each of several resolvers gets its turn to be asked first.
+async fn ask(context: &Context, transport: Transport, id: u16, bytes: &[u8]) -> Option<Vec<u8>> {
+    let targets = resolvers::targets(context, transport, id);
+    match forward(context.dial.as_ref(), &targets, transport, bytes).await {
         Ok(answer) => Some(answer),
         Err(error) => {
             tracing::debug!(%error, "a DNS query was not answered");
@@ -230,9 +236,10 @@ async fn complete(context: &Context, mut message: Message, target: &str) -> Mess
         return message;
     };
     // By TCP, so that nothing is cut on the way; what is too long for our client is cut for it later.
-    let mut further = ask(context, Transport::Tcp, &bytes).await;
+    let id = query.metadata.id;
+    let mut further = ask(context, Transport::Tcp, id, &bytes).await;
     if further.is_none() {
-        further = ask(context, Transport::Udp, &bytes).await;
+        further = ask(context, Transport::Udp, id, &bytes).await;
     }
     if let Some(answer) = further.and_then(|bytes| Message::from_vec(&bytes).ok()) {
         message.add_answers(answer.answers);

@@ -3,6 +3,7 @@
 use std::{cell::RefCell, io};
 
 use heddle_telemetry::ResponseFlag;
+use heddle_upstream::{http1_client, http2_client};
 use http::{Request, Response, Uri, Version};
 use hyper::client::conn::{http1, http2};
 use hyper_util::rt::TokioIo;
@@ -88,7 +89,7 @@ impl<A: Application> AppConnection<A> {
 
     async fn new_http1(&self) -> Result<http1::SendRequest<Body>, Failure> {
         let io = self.connect().await?;
-        let (sender, connection) = http1::Builder::new()
+        let (sender, connection) = http1_client()
             .handshake(TokioIo::new(io))
             .await
             .map_err(|error| broken(&error))?;
@@ -115,7 +116,7 @@ impl<A: Application> AppConnection<A> {
 
     async fn new_http2(&self) -> Result<http2::SendRequest<Body>, Failure> {
         let io = self.connect().await?;
-        let (sender, connection) = http2::Builder::new(LocalExecutor)
+        let (sender, connection) = http2_client(LocalExecutor)
             .handshake(TokioIo::new(io))
             .await
             .map_err(|error| broken(&error))?;

@@ -15,6 +15,7 @@ use crate::{
     exchange::Exchange,
     forwarded, hop,
     observed::Observed,
+    spread,
     tries::Plan,
     upgrade::{self, Wanted},
 };
@@ -159,7 +160,7 @@ impl<F: Forward> Outbound<F> {
     ) -> Response<Body> {
         match &route.action {
             Action::Forward(forward) => {
-                let cluster = forward.clusters.pick(rand::random());
+                let cluster = forward.clusters.pick(spread::number());
                 self.forward(route, forward, cluster, request, asked, exchange)
                     .await
             }

@@ -1,6 +1,11 @@
 //! The accept loop, and the end of all that it accepted.
 
-use std::{io, net::TcpListener, rc::Rc, sync::Arc, time::Duration};
+use std::{
+    io,
+    net::{SocketAddr, TcpListener},
+    sync::Arc,
+    time::Duration,
+};
 
 use heddle_filters::Failure;
 use heddle_redirect::socket::original_destination;
@@ -12,7 +17,7 @@ use tokio::{
 };
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
-use crate::{Accepted, ConnectionInfo, DataPath, record::TcpRecord};
+use crate::{Accepted, ConnectionInfo, DataPath, PodContext, record::TcpRecord};
 
 /// After an error that is not the client's (no file descriptors left) the loop rests, so that it does not spin.
 const REST: Duration = Duration::from_millis(50);
@@ -59,64 +64,95 @@ impl Drain {
 }
 
 /// What a connection holds as long as it is open.
-pub(crate) struct Held {
+struct Held {
     _permit: OwnedSemaphorePermit,
     _active: ActiveConnection,
 }
 
-/// Accepts until the shutdown begins, then waits for what is open.
-pub(crate) async fn accept_loop<H, F>(
-    listener: TcpListener,
-    direction: Direction,
-    connections: Arc<Semaphore>,
-    path: DataPath,
-    shutdown: CancellationToken,
-    handle: H,
-) -> io::Result<()>
-where
-    H: Fn(TcpStream, ConnectionInfo, Drain) -> F + 'static,
-    F: Future<Output = ()> + 'static,
-{
-    let listener = tokio::net::TcpListener::from_std(listener)?;
-    let drain = Drain::new(shutdown);
-    let handle = Rc::new(handle);
-    loop {
-        let accepted = tokio::select! {
-            accepted = listener.accept() => accepted,
-            () = drain.begun.cancelled() => break,
-        };
-        let (stream, peer) = match accepted {
-            Ok(accepted) => accepted,
-            Err(error) => {
-                rest_after(&error).await;
-                continue;
-            }
-        };
-        let original = original_destination(&stream);
-        let Ok(info) = original.map(|original| ConnectionInfo::new(peer, original)) else {
-            // The client has gone already.
-            continue;
-        };
-        prepare(&stream);
-        let Ok(permit) = Arc::clone(&connections).try_acquire_owned() else {
-            refuse_for_limit(&stream, direction, info, &path);
-            continue;
-        };
-        let held = Held {
-            _permit: permit,
-            _active: path.metrics.connection(direction),
-        };
-        let task = handle(stream, info, drain.clone());
-        drain.spawn(async move {
-            task.await;
-            drop(held);
-        });
-    }
-    drop(listener);
-    drain.finish(path.settings.drain).await;
-    Ok(())
+/// A place where connections come in.
+pub(crate) struct Door {
+    pub(crate) direction: Direction,
+    /// How many more may be open.
+    pub(crate) connections: Arc<Semaphore>,
+    pub(crate) path: DataPath,
 }
 
+impl Door {
+    /// A door of a pod's; the pod's limits count over all its doors.
+    pub(crate) fn of_pod(direction: Direction, pod: &PodContext, path: &DataPath) -> Self {
+        Self {
+            direction,
+            connections: Arc::clone(&pod.connections),
+            path: path.clone(),
+        }
+    }
+
+    /// Accepts until the shutdown begins, then waits for what is open.
+    pub(crate) async fn serve<H, F>(
+        &self,
+        listener: TcpListener,
+        shutdown: CancellationToken,
+        handle: H,
+    ) -> io::Result<()>
+    where
+        H: Fn(TcpStream, ConnectionInfo, Drain) -> F,
+        F: Future<Output = ()> + 'static,
+    {
+        let listener = tokio::net::TcpListener::from_std(listener)?;
+        let drain = Drain::new(shutdown);
+        while let Some(accepted) = next(&listener, &drain).await {
+            let (stream, peer) = match accepted {
+                Ok(accepted) => accepted,
+                Err(error) => {
+                    rest_after(&error).await;
+                    continue;
+                }
+            };
+            let original = original_destination(&stream);
+            let Ok(info) = original.map(|original| ConnectionInfo::new(peer, original)) else {
+                // The client has gone already.
+                continue;
+            };
+            prepare(&stream);
+            let Some(held) = self.hold() else {
+                self.refuse_for_limit(&stream, info);
+                continue;
+            };
+            let task = handle(stream, info, drain.clone());
+            drain.spawn(async move {
+                task.await;
+                drop(held);
+            });
+        }
+        drop(listener);
+        drain.finish(self.path.settings.drain).await;
+        Ok(())
+    }
+
+    fn hold(&self) -> Option<Held> {
+        let permit = Arc::clone(&self.connections).try_acquire_owned().ok()?;
+        Some(Held {
+            _permit: permit,
+            _active: self.path.metrics.connection(self.direction),
+        })
+    }
+
+    fn refuse_for_limit(&self, stream: &TcpStream, info: ConnectionInfo) {
+        stream.abort_on_drop();
+        TcpRecord::begin(self.direction, info, &self.path.metrics).refused(&too_many());
+    }
+}
+
+/// The next connection; `None`: the shutdown has begun.
+async fn next(
+    listener: &tokio::net::TcpListener,
+    drain: &Drain,
+) -> Option<io::Result<(TcpStream, SocketAddr)>> {
+    tokio::select! {
+        accepted = listener.accept() => Some(accepted),
+        () = drain.begun.cancelled() => None,
+    }
+}
 async fn rest_after(error: &io::Error) {
     // These concern one connection that was not to be; the next one may be had at once.
     if matches!(
@@ -135,16 +171,6 @@ fn prepare(stream: &TcpStream) {
     // Without these the connection is slower or dies later, but works.
     let _ = stream.set_nodelay(true);
     let _ = SockRef::from(stream).set_tcp_keepalive(&TcpKeepalive::new().with_time(KEEPALIVE));
-}
-
-fn refuse_for_limit(
-    stream: &TcpStream,
-    direction: Direction,
-    info: ConnectionInfo,
-    path: &DataPath,
-) {
-    stream.abort_on_drop();
-    TcpRecord::begin(direction, info, &path.metrics).refused(&too_many());
 }
 
 /// The limit of a pod's connections is reached.

@@ -6,6 +6,8 @@ use heddle_filters::Application;
 use heddle_redirect::{Netns, socket::connect_socket};
 use tokio::net::TcpStream;
 
+use crate::{PodContext, Settings};
+
 /// Connects to the applications of one pod.
 pub(crate) trait LastLeg: Clone + 'static {
     /// A connection.
@@ -22,8 +24,17 @@ pub(crate) trait LastLeg: Clone + 'static {
 /// Connects in a pod's network namespace.
 #[derive(Clone)]
 pub(crate) struct PodLeg {
-    pub(crate) netns: Netns,
-    pub(crate) timeout: Duration,
+    netns: Netns,
+    timeout: Duration,
+}
+
+impl PodLeg {
+    pub(crate) fn new(pod: &PodContext, settings: &Settings) -> Self {
+        Self {
+            netns: pod.netns.clone(),
+            timeout: settings.application_connect_timeout,
+        }
+    }
 }
 
 impl LastLeg for PodLeg {

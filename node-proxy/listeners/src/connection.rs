@@ -28,7 +28,7 @@ impl ConnectionInfo {
     }
 }
 
-pub(crate) fn canonical(address: SocketAddr) -> SocketAddr {
+fn canonical(address: SocketAddr) -> SocketAddr {
     SocketAddr::new(address.ip().to_canonical(), address.port())
 }
 

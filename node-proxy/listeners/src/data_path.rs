@@ -1,11 +1,10 @@
 //! What every connection of a worker uses.
 
-use std::{rc::Rc, sync::Arc};
+use std::{net::IpAddr, sync::Arc};
 
 use heddle_config::{PodConfig, ProxyConfig, SharedConfig};
 use heddle_filters::Failure;
 use heddle_telemetry::{Metrics, ResponseFlag};
-use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
 use crate::{PodContext, Settings, live::Live};
@@ -20,19 +19,27 @@ pub struct DataPath {
     /// Limits and times.
     pub settings: Arc<Settings>,
     pub(crate) live: Live,
-    pub(crate) handshakes: Rc<Semaphore>,
 }
 
 impl DataPath {
     /// For one worker.
     pub fn new(config: SharedConfig, metrics: Arc<Metrics>, settings: Arc<Settings>) -> Self {
         Self {
-            handshakes: Rc::new(Semaphore::new(settings.handshakes)),
             config,
             metrics,
             settings,
             live: Live::default(),
         }
+    }
+
+    /// Whether an address is one of this node's own, as far as is known now.
+    pub(crate) fn is_of_this_node(&self, address: IpAddr) -> bool {
+        let Settings {
+            node,
+            node_addresses,
+            ..
+        } = &*self.settings;
+        node_addresses.contains(&address) || self.config.load().workloads.is_of_node(node, address)
     }
 
     /// Watches for new configurations and revokes the connections that they refuse, until `shutdown`.

@@ -12,7 +12,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     Accepted, ConnectionInfo, DataPath, Settings, Worker,
-    accept::{Drain, accept_loop},
+    accept::{Door, Drain},
     dial::Dial,
     http::{HttpServer, version_of},
     outbound::protocol,
@@ -63,27 +63,22 @@ pub async fn serve_gateway(
     worker: Worker,
     shutdown: CancellationToken,
 ) -> io::Result<()> {
-    let connections = Arc::clone(&gateway.connections);
-    let path = worker.path.clone();
+    let path = worker.path;
+    let door = Door {
+        direction: Direction::Gateway,
+        connections: gateway.connections,
+        path: path.clone(),
+    };
     let forward = UpstreamForward {
-        upstream: worker.upstream.clone(),
+        upstream: worker.upstream,
         origin: Origin::gateway(gateway.netns, gateway.identity, gateway.namespace),
     };
-    let own_path = path.clone();
-    let handle = move |stream, info, drain| {
-        let (path, forward) = (own_path.clone(), forward.clone());
+    let handle = |stream, info, drain| {
+        let (path, forward) = (path.clone(), forward.clone());
         let listener = Arc::clone(&gateway.listener);
         async move { take(stream, info, &listener, &path, &drain, forward).await }
     };
-    accept_loop(
-        listener,
-        Direction::Gateway,
-        connections,
-        path,
-        shutdown,
-        handle,
-    )
-    .await
+    door.serve(listener, shutdown, handle).await
 }
 
 /// Takes one connection.

@@ -9,7 +9,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     Accepted, ConnectionInfo, DataPath, PodContext, Worker,
-    accept::{Drain, accept_loop},
+    accept::{Door, Drain},
     application::{LastLeg, Leg, PodLeg},
     data_path::pod_of,
     http::{HttpServer, version_of},
@@ -30,26 +30,14 @@ pub async fn serve_inbound(
     worker: Worker,
     shutdown: CancellationToken,
 ) -> io::Result<()> {
-    let connections = Arc::clone(&pod.connections);
-    let path = worker.path.clone();
-    let legs = PodLeg {
-        netns: pod.netns.clone(),
-        timeout: path.settings.application_connect_timeout,
-    };
-    let own_path = path.clone();
-    let handle = move |stream, info, drain| {
-        let (pod, path, legs) = (pod.clone(), own_path.clone(), legs.clone());
+    let path = worker.path;
+    let legs = PodLeg::new(&pod, &path.settings);
+    let door = Door::of_pod(Direction::Inbound, &pod, &path);
+    let handle = |stream, info, drain| {
+        let (pod, path, legs) = (pod.clone(), path.clone(), legs.clone());
         async move { take(stream, info, &pod, &path, &drain, legs).await }
     };
-    accept_loop(
-        listener,
-        Direction::Inbound,
-        connections,
-        path,
-        shutdown,
-        handle,
-    )
-    .await
+    door.serve(listener, shutdown, handle).await
 }
 
 /// Takes one plain text connection.
@@ -65,12 +53,7 @@ pub(crate) async fn take<I, L>(
     L: LastLeg,
 {
     let record = TcpRecord::begin(Direction::Inbound, info, &path.metrics);
-    let arrival = Arrival {
-        source: info.peer,
-        destination: info.original_destination,
-        identity: None,
-        from_node: path.settings.node_addresses.contains(&info.peer.ip()),
-    };
+    let arrival = Arrival::new(info, None, path.is_of_this_node(info.peer.ip()));
     match Arrived::admit(arrival, pod, path, record) {
         Ok(arrived) => arrived.plain(io, path, drain, legs).await,
         Err(refused) => {

@@ -8,6 +8,8 @@ use heddle_identity::SpiffeId;
 use heddle_routing::policy::{Protocol, Subject};
 use heddle_telemetry::ResponseFlag;
 
+use crate::ConnectionInfo;
+
 /// The ports that the proxy listens on in every pod's namespace.
 const OWN_PORTS: [u16; 4] = [15001, 15006, 15008, 15053];
 
@@ -25,6 +27,16 @@ pub(crate) struct Arrival {
 }
 
 impl Arrival {
+    /// As it was accepted; `identity` is what mutual TLS has proven.
+    pub(crate) fn new(info: ConnectionInfo, identity: Option<SpiffeId>, from_node: bool) -> Self {
+        Self {
+            source: info.peer,
+            destination: info.original_destination,
+            identity,
+            from_node,
+        }
+    }
+
     /// A probe of the node's: always let in, also to a strict pod. NetworkPolicy demands it, and there is nobody to prove.
     pub(crate) fn is_probe(&self) -> bool {
         self.from_node && self.identity.is_none()

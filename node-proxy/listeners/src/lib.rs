@@ -20,6 +20,8 @@ mod connection;
 mod data_path;
 mod detect;
 mod dial;
+#[doc(hidden)]
+pub mod fuzzing;
 mod gateway;
 mod http;
 mod inbound;

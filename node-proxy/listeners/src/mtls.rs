@@ -1,6 +1,6 @@
 //! Connections that a pod receives by mutual TLS (HBONE, port 15008).
 
-use std::{io, net::TcpListener, rc::Rc, sync::Arc};
+use std::{io, net::TcpListener, rc::Rc};
 
 use heddle_cert_client::{Certificates, peer_identity};
 use heddle_config::ProxyConfig;
@@ -15,9 +15,8 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     Accepted, ConnectionInfo, DataPath, PodContext, Worker,
-    accept::{Drain, accept_loop, too_many},
+    accept::{Door, Drain, too_many},
     application::{LastLeg, PodLeg},
-    connection::canonical,
     data_path::pod_of,
     inbound::{Arrived, Refused},
     judge::Arrival,
@@ -34,28 +33,16 @@ pub async fn serve_mtls(
     worker: Worker,
     shutdown: CancellationToken,
 ) -> io::Result<()> {
-    let connections = Arc::clone(&pod.connections);
-    let path = worker.path.clone();
-    let legs = PodLeg {
-        netns: pod.netns.clone(),
-        timeout: path.settings.application_connect_timeout,
-    };
-    let handle = move |stream: TcpStream, info, drain| {
+    let legs = PodLeg::new(&pod, &worker.path.settings);
+    let door = Door::of_pod(Direction::Inbound, &pod, &worker.path);
+    let handle = |stream: TcpStream, info, drain| {
         let (pod, worker, legs) = (pod.clone(), worker.clone(), legs.clone());
         async move {
             let path = &worker.path;
             take(stream, info, &pod, path, &worker.certificates, &drain, legs).await;
         }
     };
-    accept_loop(
-        listener,
-        Direction::Inbound,
-        connections,
-        path,
-        shutdown,
-        handle,
-    )
-    .await
+    door.serve(listener, shutdown, handle).await
 }
 
 /// Takes one connection: proves who it is, then serves its streams.
@@ -117,7 +104,7 @@ async fn prove<I: Accepted>(
         .await
         .map_err(|error| Failure::new(ResponseFlag::IdentityUnavailable, error.to_string()))?;
     // Taken only now: whoever waits for a certificate must not keep the handshakes of others waiting.
-    let _permit = path
+    let _permit = pod
         .handshakes
         .acquire()
         .await
@@ -190,19 +177,10 @@ impl<L: LastLeg> Peer<L> {
 
     /// One CONNECT: the authority is where the client's connection is for.
     async fn take_stream(&self, mut request: Request) {
-        let destination = canonical(request.authority);
-        let info = ConnectionInfo::new(self.info.peer, destination);
+        let info = ConnectionInfo::new(self.info.peer, request.authority);
         let record = TcpRecord::begin(Direction::Inbound, info, &self.path.metrics);
-        let arrival = Arrival {
-            source: self.info.peer,
-            destination,
-            identity: Some(self.identity.clone()),
-            from_node: self
-                .path
-                .settings
-                .node_addresses
-                .contains(&self.info.peer.ip()),
-        };
+        let identity = Some(self.identity.clone());
+        let arrival = Arrival::new(info, identity, self.path.is_of_this_node(info.peer.ip()));
         let Ok(_permit) = self.pod.connections.try_acquire() else {
             request.refuse(StatusCode::SERVICE_UNAVAILABLE);
             return record.refused(&too_many());

@@ -12,7 +12,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     Accepted, ConnectionInfo, DataPath, PodContext, Worker,
-    accept::{Drain, accept_loop},
+    accept::{Door, Drain},
     data_path::pod_of,
     detect::{Detected, Patience, detect},
     dial::Dial,
@@ -34,9 +34,8 @@ pub async fn serve_outbound(
     worker: Worker,
     shutdown: CancellationToken,
 ) -> io::Result<()> {
-    let connections = Arc::clone(&pod.connections);
-    let path = worker.path.clone();
-    let handle = move |stream, info, drain| {
+    let door = Door::of_pod(Direction::Outbound, &pod, &worker.path);
+    let handle = |stream, info, drain| {
         let (pod, worker) = (pod.clone(), worker.clone());
         async move {
             let dialer = |config: &Arc<PodConfig>| UpstreamForward {
@@ -46,15 +45,7 @@ pub async fn serve_outbound(
             take(stream, info, &pod, &worker.path, &drain, dialer).await;
         }
     };
-    accept_loop(
-        listener,
-        Direction::Outbound,
-        connections,
-        path,
-        shutdown,
-        handle,
-    )
-    .await
+    door.serve(listener, shutdown, handle).await
 }
 
 /// Takes one connection.

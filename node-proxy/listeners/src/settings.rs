@@ -1,6 +1,6 @@
 //! Limits and times on the way in.
 
-use std::{net::IpAddr, time::Duration};
+use std::{net::IpAddr, sync::Arc, time::Duration};
 
 use heddle_hbone::CopyLimits;
 
@@ -12,7 +12,8 @@ pub struct Settings {
     /// Connections that one pod may have open, over all its listeners and workers, HBONE streams counted too; more are
     /// refused at once.
     pub connections_per_pod: usize,
-    /// TLS handshakes under way on one worker; more wait.
+    /// TLS handshakes under way at one pod, over all workers; more wait. Counted for each pod by itself, so that silent clients
+    /// of one pod keep no other pod's clients waiting.
     pub handshakes: usize,
     /// Limit for a TLS handshake, waiting included.
     pub handshake_timeout: Duration,
@@ -29,8 +30,11 @@ pub struct Settings {
     pub copy: CopyLimits,
     /// For HBONE connections.
     pub hbone: heddle_hbone::Settings,
-    /// The node's own addresses. What comes from them is always let in, as NetworkPolicy demands (kubelet's probes).
+    /// The node's own addresses, beside those that the configuration tells. What comes from them is always let in, as
+    /// NetworkPolicy demands (kubelet's probes).
     pub node_addresses: Vec<IpAddr>,
+    /// The node's name, by which the configuration tells its addresses.
+    pub node: Arc<str>,
 }
 
 impl Default for Settings {
@@ -47,6 +51,7 @@ impl Default for Settings {
             copy: CopyLimits::default(),
             hbone: heddle_hbone::Settings::SERVER,
             node_addresses: Vec::new(),
+            node: Arc::default(),
         }
     }
 }

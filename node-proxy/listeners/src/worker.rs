@@ -24,6 +24,8 @@ pub struct PodContext {
     pub netns: Netns,
     /// What is left of [`Settings::connections_per_pod`].
     pub(crate) connections: Arc<Semaphore>,
+    /// What is left of [`Settings::handshakes`].
+    pub(crate) handshakes: Arc<Semaphore>,
 }
 
 impl PodContext {
@@ -34,6 +36,7 @@ impl PodContext {
             uid,
             netns,
             connections: Arc::new(Semaphore::new(settings.connections_per_pod)),
+            handshakes: Arc::new(Semaphore::new(settings.handshakes)),
         }
     }
 }

@@ -25,6 +25,17 @@ const KEEPALIVE_EVERY: Duration = Duration::from_secs(30);
 /// How many of them may stay unanswered.
 const KEEPALIVE_TRIES: u32 = 4;
 
+/// A UDP socket in the namespace that is connected to `destination`: non-blocking, close-on-exec, from a port that no other socket
+/// has (unlike [`bind_udp`] with port 0, whose port may be shared, and with it the answers).
+///
+/// # Errors
+/// The namespace cannot be entered; there is no way to `destination`.
+pub fn connect_udp(netns: &Netns, destination: SocketAddr) -> io::Result<UdpSocket> {
+    let socket = marked(netns, destination, Type::DGRAM, Protocol::UDP)?;
+    socket.connect(&destination.into())?;
+    Ok(socket.into())
+}
+
 /// A listening TCP socket in the namespace: non-blocking, close-on-exec, transparent, shareable by several workers and by the
 /// process that comes after this one (SO_REUSEPORT). A v6 address takes v6 connections only; listen on both.
 ///

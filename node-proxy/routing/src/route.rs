@@ -190,9 +190,11 @@ impl WeightedClusters {
         self.clusters.iter()
     }
 
-    /// Picks by a random number; every number of the full range may be given.
-    pub fn pick(&self, random: u64) -> &WeightedCluster {
-        let mut point = random % self.total;
+    /// Picks by a number of the full range. Numbers that are spread evenly over that range (random, or better) are spread over
+    /// the clusters by their weights.
+    pub fn pick(&self, number: u64) -> &WeightedCluster {
+        // number / 2⁶⁴ × total, which is below the total.
+        let mut point = ((u128::from(number) * u128::from(self.total)) >> 64) as u64;
         for cluster in &self.clusters {
             let weight = u64::from(cluster.weight);
             if point < weight {

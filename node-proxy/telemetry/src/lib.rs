@@ -7,6 +7,7 @@
 
 mod access_log;
 mod flag;
+mod handles;
 mod labels;
 mod metrics;
 mod series;

@@ -13,6 +13,7 @@ use prometheus_client::{
 
 use crate::{
     DenialLabels, Direction, Label, RequestLabels, ResponseFlag, TcpLabels,
+    handles::{RequestCache, RequestHandles},
     labels::{DirectionSeries, DurationSeries, Flag, RequestSeries, TcpEndSeries, TcpSeries},
     series::BoundedFamily,
 };
@@ -40,6 +41,7 @@ pub struct Metrics {
     tcp_active: Family<DirectionSeries, Gauge>,
     requests: BoundedFamily<RequestSeries, Counter>,
     durations: BoundedFamily<DurationSeries, Histogram>,
+    request_cache: RequestCache,
     denials: BoundedFamily<DenialLabels, Counter>,
 }
 
@@ -62,6 +64,7 @@ impl Metrics {
             tcp_active: Family::default(),
             requests: BoundedFamily::new(Counter::default, max_series, overflow_request()),
             durations: BoundedFamily::new(duration_histogram, max_series, overflow_duration()),
+            request_cache: RequestCache::new(),
             denials: BoundedFamily::new(Counter::default, max_series, overflow_denial()),
         };
         metrics.register_tcp();
@@ -180,10 +183,14 @@ impl Metrics {
 
     /// A request has ended.
     pub fn request(&self, labels: &RequestLabels, duration: Duration) {
-        self.requests.series(&labels.into()).inc();
-        self.durations
-            .series(&labels.into())
-            .observe(duration.as_secs_f64());
+        let find = || RequestHandles {
+            count: self.requests.series(&labels.into()),
+            duration: self.durations.series(&labels.into()),
+        };
+        self.request_cache.with(labels, find, |handles| {
+            handles.count.inc();
+            handles.duration.observe(duration.as_secs_f64());
+        });
     }
 
     /// A policy has refused something.

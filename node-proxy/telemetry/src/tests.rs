@@ -68,6 +68,46 @@ fn requests_are_counted_by_their_labels_and_timed() {
 }
 
 #[test]
+fn threads_that_keep_their_own_handles_count_in_the_same_series() {
+    let metrics = [Metrics::default(), Metrics::default()];
+    let count = || {
+        for _ in 0..10 {
+            // Two sets of metrics in turn: the handles of one are never taken for the other's.
+            for metrics in &metrics {
+                metrics.request(&request("r", 200), Duration::ZERO);
+            }
+            metrics[1].request(&request("r", 200), Duration::ZERO);
+        }
+    };
+    std::thread::scope(|scope| {
+        for _ in 0..4 {
+            scope.spawn(count);
+        }
+    });
+    for (metrics, wanted) in metrics.iter().zip([" 40", " 80"]) {
+        let text = metrics.encode();
+        let counts = lines(&text, "heddle_http_requests_total{");
+        assert_eq!(counts.len(), 1, "{text}");
+        assert!(counts[0].ends_with(wanted), "{text}");
+    }
+}
+
+#[test]
+fn many_different_requests_are_all_counted() {
+    let metrics = Metrics::default();
+    for code in 0..10_000 {
+        metrics.request(&request("r", code), Duration::ZERO);
+    }
+    for code in 0..10_000 {
+        metrics.request(&request("r", code), Duration::ZERO);
+    }
+    let text = metrics.encode();
+    let counts = lines(&text, "heddle_http_requests_total{");
+    assert_eq!(counts.len(), 10_000);
+    assert!(counts.iter().all(|line| line.ends_with(" 2")));
+}
+
+#[test]
 fn series_beyond_the_limit_are_counted_together() {
     let metrics = Metrics::new(2);
     for route in ["a", "b", "c", "d"] {

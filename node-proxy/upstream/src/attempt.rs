@@ -73,8 +73,8 @@ impl Attempts {
             Failure::Certificate(error) => return Err(error.into()),
         };
         let denied = error.is_denial();
-        if !denied {
-            attempt.load.fail(Instant::now());
+        if !denied && error.is_of_endpoint() {
+            attempt.load.fail_to_connect(Instant::now());
         }
         tracing::debug!(address = %attempt.target.address, %error, "endpoint failed");
         self.last = Some((attempt.target, error));

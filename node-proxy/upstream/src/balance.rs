@@ -5,7 +5,7 @@
 use std::{
     net::SocketAddr,
     sync::{
-        Arc, Mutex, PoisonError,
+        Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicU32, Ordering},
     },
     time::{Duration, Instant},
@@ -13,7 +13,7 @@ use std::{
 
 use heddle_config::{Endpoint, EndpointHealth};
 
-use crate::ewma::PeakEwma;
+use crate::{ewma::PeakEwma, rest::Rest};
 
 /// How busy one endpoint is, as this worker sees it. Shared by all clusters that have the endpoint.
 ///
@@ -21,20 +21,43 @@ use crate::ewma::PeakEwma;
 #[derive(Debug, Default)]
 pub(crate) struct EndpointLoad {
     pending: AtomicU32,
-    latency: Mutex<PeakEwma>,
+    learned: Mutex<Learned>,
+}
+
+/// What earlier connections and requests have shown.
+#[derive(Debug, Default)]
+struct Learned {
+    latency: PeakEwma,
+    rest: Rest,
 }
 
 impl EndpointLoad {
-    fn latency(&self) -> std::sync::MutexGuard<'_, PeakEwma> {
-        self.latency.lock().unwrap_or_else(PoisonError::into_inner)
+    fn learned(&self) -> MutexGuard<'_, Learned> {
+        self.learned.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// It has answered.
     pub(crate) fn observe(&self, now: Instant, latency: Duration) {
-        self.latency().observe(now, latency);
+        let mut learned = self.learned();
+        learned.latency.observe(now, latency);
+        learned.rest = Rest::default();
     }
 
+    /// A request broke.
     pub(crate) fn fail(&self, now: Instant) {
-        self.latency().fail(now);
+        self.learned().latency.fail(now);
+    }
+
+    /// It could not be connected: besides being taken for slow, it is left alone for a while.
+    pub(crate) fn fail_to_connect(&self, now: Instant) {
+        let mut learned = self.learned();
+        learned.latency.fail(now);
+        learned.rest.begin(now);
+    }
+
+    /// It is left alone because it could not be connected.
+    fn rests(&self, now: Instant) -> bool {
+        self.learned().rest.lasts(now)
     }
 
     /// Counts a connection or request as pending until the value is dropped.
@@ -47,11 +70,15 @@ impl EndpointLoad {
         self.pending.load(Ordering::Relaxed)
     }
 
+    fn latency(&self, now: Instant) -> Option<f64> {
+        self.learned().latency.value(now)
+    }
+
     /// Whether this one is less busy than another. While one of them was never measured, only what is pending counts: a new
     /// endpoint is neither flooded nor starved.
     fn is_below(&self, other: &Self, now: Instant) -> bool {
         let (mine, theirs) = (f64::from(self.pending()), f64::from(other.pending()));
-        match (self.latency().value(now), other.latency().value(now)) {
+        match (self.latency(now), other.latency(now)) {
             (Some(a), Some(b)) => a * (mine + 1.0) < b * (theirs + 1.0),
             _ => mine < theirs,
         }
@@ -116,16 +143,13 @@ impl Balancer {
         Self { candidates, bounds }
     }
 
-    /// Those that are not in `tried`.
-    fn without(&self, tried: &[SocketAddr]) -> Self {
-        let left = self
-            .candidates
-            .iter()
-            .filter(|c| !tried.contains(&c.address));
+    /// Those for which this holds.
+    fn only(&self, keep: impl Fn(&Candidate) -> bool) -> Self {
+        let left = self.candidates.iter().filter(|candidate| keep(candidate));
         Self::of(left.cloned().collect())
     }
 
-    /// Chooses one that is not in `tried`. Every number of the full range may be given.
+    /// Chooses one that is not in `tried`; one that rests only if all of them do. Every number of the full range may be given.
     pub(crate) fn pick(
         &self,
         tried: &[SocketAddr],
@@ -133,10 +157,23 @@ impl Balancer {
         random: u64,
     ) -> Option<Candidate> {
         if tried.is_empty() {
-            self.pick_any(now, random).cloned()
+            self.pick_rested(now, random)
         } else {
-            self.without(tried).pick_any(now, random).cloned()
+            self.only(|candidate| !tried.contains(&candidate.address))
+                .pick_rested(now, random)
         }
+    }
+
+    fn pick_rested(&self, now: Instant, random: u64) -> Option<Candidate> {
+        let picked = self.pick_any(now, random)?;
+        if picked.load.rests(now) {
+            // Both that were drawn rest. Rare, so that looking at all others costs nothing on the whole.
+            let rested = self.only(|candidate| !candidate.load.rests(now));
+            if let Some(better) = rested.pick_any(now, random) {
+                return Some(better.clone());
+            }
+        }
+        Some(picked.clone())
     }
 
     fn pick_any(&self, now: Instant, random: u64) -> Option<&Candidate> {
@@ -145,11 +182,12 @@ impl Balancer {
         let Some(second) = second.map(|index| &self.candidates[index]) else {
             return Some(first);
         };
-        Some(if second.load.is_below(&first.load, now) {
-            second
-        } else {
-            first
-        })
+        let second_is_better = match (first.load.rests(now), second.load.rests(now)) {
+            (true, false) => true,
+            (false, true) => false,
+            _ => second.load.is_below(&first.load, now),
+        };
+        Some(if second_is_better { second } else { first })
     }
 
     /// Two different ones by weight; the second one `None` if there is only one.

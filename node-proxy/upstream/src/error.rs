@@ -59,6 +59,11 @@ impl DialError {
         )
     }
 
+    /// Whether the endpoint has to do with it at all: a socket that cannot be made says nothing about it.
+    pub(crate) fn is_of_endpoint(&self) -> bool {
+        !matches!(self, Self::Socket(_))
+    }
+
     fn flag(&self) -> ResponseFlag {
         match self {
             Self::Socket(_) => ResponseFlag::Internal,

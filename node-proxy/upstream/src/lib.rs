@@ -25,6 +25,7 @@ mod ewma;
 mod http;
 mod origin;
 mod policy;
+mod rest;
 mod settings;
 mod target;
 mod tunnels;
@@ -32,6 +33,7 @@ mod upstream;
 
 pub use body::{Body, BoxError, empty_body, full_body};
 pub use error::{ConnectError, DialError, RequestError};
+pub use http::{RESPONSE_HEADER_BYTES, http1_client, http2_client};
 pub use origin::Origin;
 pub use settings::UpstreamSettings;
 pub use target::{Answer, BoxedIo, Connected, Destination, Io, Target};

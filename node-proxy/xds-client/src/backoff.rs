@@ -12,10 +12,12 @@ pub struct Backoff {
 }
 
 impl Default for Backoff {
+    /// A stream costs the control plane little when nothing changed (each proxy says what it has), and whatever is changed
+    /// while it is down waits for the next try: so the longest pause is short.
     fn default() -> Self {
         Self {
             first: Duration::from_millis(100),
-            longest: Duration::from_secs(10),
+            longest: Duration::from_secs(2),
         }
     }
 }

@@ -28,7 +28,7 @@ pub struct Settings {
     pub node: Node,
     /// What proves it.
     pub token: Arc<dyn TokenSource>,
-    /// Type URLs of which all resources are wanted.
+    /// Type URLs of which all resources are wanted. Subscribed to in the order of [`type_url::PUSH_ORDER`].
     pub wildcards: Vec<String>,
     /// Pauses between tries.
     pub backoff: Backoff,
@@ -60,7 +60,17 @@ pub struct Client {
 /// How a stream ended.
 struct End {
     error: String,
-    worked: bool,
+    /// Not at once. A stream on which nothing came is as good: there may have been no news for this client.
+    stood: bool,
+    /// Something came.
+    answered: bool,
+}
+
+impl End {
+    /// Whether the same server is to be asked again: one that accepts streams and says nothing may be stuck.
+    fn worked(&self) -> bool {
+        self.stood && self.answered
+    }
 }
 
 impl Client {
@@ -84,21 +94,35 @@ impl Client {
         let mut next_server = 0_usize;
         loop {
             let end = self.stream(next_server, &mut handler).await;
-            if end.worked {
-                failures = 0;
-            } else {
-                failures = failures.saturating_add(1);
+            failures = match end.stood {
+                true => 0,
+                false => failures.saturating_add(1),
+            };
+            if !end.worked() {
                 next_server = next_server.wrapping_add(1);
             }
+            self.lost(end);
             let pause = self.settings.backoff.pause(failures, rand::random());
-            tracing::warn!(error = %end.error, ?pause, "no xDS stream; the last configuration stays in force");
-            self.status.change(|status| {
-                status.connected = false;
-                status.last_error = Some(end.error);
-                status.last_error_at = Some(SystemTime::now());
-            });
             tokio::time::sleep(pause).await;
         }
+    }
+
+    /// Told once, however often it happens again: a control plane may be away for hours.
+    fn lost(&self, end: End) {
+        let is_news = self.status.get().last_error.as_ref() != Some(&end.error) || end.stood;
+        if is_news {
+            tracing::warn!(error = %end.error, "no xDS stream; the last configuration stays in force");
+        } else {
+            tracing::debug!(error = %end.error, "still no xDS stream");
+        }
+        self.status.change(|status| {
+            if !status.connected {
+                status.failures += 1;
+            }
+            status.connected = false;
+            status.last_error = Some(end.error);
+            status.last_error_at = Some(SystemTime::now());
+        });
     }
 
     /// One stream from beginning to end.
@@ -110,12 +134,14 @@ impl Client {
             Err(error) => {
                 return End {
                     error: error.to_string(),
-                    worked: false,
+                    stood: false,
+                    answered: false,
                 };
             }
         };
         self.status.change(|status| {
             status.connected = true;
+            status.failures = 0;
             status.streams += 1;
         });
         let begun = Instant::now();
@@ -132,8 +158,11 @@ impl Client {
                 Ok(None) => "the control plane closed the stream".to_owned(),
                 Err(status) => describe(&status),
             };
-            let worked = answered && begun.elapsed() >= SHORTEST_GOOD_STREAM;
-            return End { error, worked };
+            return End {
+                error,
+                stood: begun.elapsed() >= SHORTEST_GOOD_STREAM,
+                answered,
+            };
         }
     }
 
@@ -177,6 +206,7 @@ impl Client {
             tracing::warn!(%type_url, message = %nack.message, "a resource is refused");
         }
         self.status.change(|status| {
+            status.synced |= session.is_complete();
             status.last_update = Some(SystemTime::now());
             if nacks.is_empty() {
                 status.acks += 1;

@@ -16,8 +16,9 @@ use tonic::{
 
 use crate::TokenSource;
 
-/// Limit for TCP and TLS together.
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+/// Limit for TCP and TLS together. A control plane whose host is gone answers nothing at all, and for as long one that is back
+/// is not asked; one retransmission of the first packet (after 1 s, RFC 6298) has its chance.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
 /// Largest response: the first one of a big mesh holds all workloads.
 const MAX_RESPONSE: usize = 256 * 1024 * 1024;
 

@@ -8,9 +8,10 @@ use heddle_proto::{
         service::discovery::v3::{DeltaDiscoveryRequest, DeltaDiscoveryResponse, Resource},
     },
     google::rpc::Status,
+    type_url,
 };
 
-use crate::{Handler, Nack, Update};
+use crate::{Handler, Nack, Update, progress::Progress};
 
 /// Subscribes to all resources of a type (xDS protocol, "How the client specifies what resources to return").
 const WILDCARD: &str = "*";
@@ -27,6 +28,7 @@ pub struct Session {
     wildcards: Vec<String>,
     /// Names by type that have been subscribed to on this stream.
     subscribed: BTreeMap<String, BTreeSet<String>>,
+    progress: Progress,
 }
 
 /// What a response led to.
@@ -45,10 +47,18 @@ impl Session {
             node: Some(node),
             wildcards,
             subscribed: BTreeMap::new(),
+            progress: Progress::default(),
         }
     }
 
-    /// The first requests of the stream.
+    /// Whether all that was asked for so far has been answered, if only by the word that it does not exist. Names that the
+    /// handler had before the stream began count as answered: an unchanged resource is not sent again.
+    pub fn is_complete(&self) -> bool {
+        self.node.is_none() && self.progress.is_complete()
+    }
+
+    /// The first requests of the stream, in the order in which changes are sent: a server that answers one request after
+    /// the other sends what is referred to before what refers to it.
     pub fn open(&mut self, handler: &impl Handler) -> Vec<DeltaDiscoveryRequest> {
         let mut requests = Vec::new();
         for type_url in self.wildcards.clone() {
@@ -56,6 +66,7 @@ impl Session {
             requests.extend(self.subscribe(&type_url, names, handler));
         }
         requests.extend(self.follow(handler));
+        requests.sort_by_key(|request| place(&request.type_url));
         if let Some(request) = requests.first_mut() {
             request.node = self.node.take();
         }
@@ -75,7 +86,12 @@ impl Session {
         }
         let type_url = response.type_url.clone();
         let nonce = response.nonce.clone();
-        let nacks = handler.apply(update(response));
+        let update = update(response);
+        self.progress.dropped(&type_url, [&WILDCARD.to_owned()]);
+        let given = update.resources.iter().map(|(name, _, _)| name);
+        self.progress
+            .dropped(&type_url, given.chain(&update.removed));
+        let nacks = handler.apply(update);
         let acknowledgement = DeltaDiscoveryRequest {
             type_url,
             response_nonce: nonce,
@@ -100,7 +116,9 @@ impl Session {
             }
         }
         let subscribe = |(type_url, names): (String, _)| self.subscribe(&type_url, names, handler);
-        wanted.into_iter().filter_map(subscribe).collect()
+        let mut requests: Vec<_> = wanted.into_iter().filter_map(subscribe).collect();
+        requests.sort_by_key(|request| place(&request.type_url));
+        requests
     }
 
     /// The request that changes one type's names; `None`: no change.
@@ -120,6 +138,10 @@ impl Session {
             true => versions(type_url, &names, handler),
             false => HashMap::new(),
         };
+        let new = names.difference(&before);
+        let lacking = new.filter(|name| !versions.contains_key(*name)).cloned();
+        self.progress.asked(type_url, lacking);
+        self.progress.dropped(type_url, before.difference(&names));
         let request = DeltaDiscoveryRequest {
             type_url: type_url.to_owned(),
             resource_names_subscribe: names.difference(&before).cloned().collect(),
@@ -130,6 +152,12 @@ impl Session {
         self.subscribed.insert(type_url.to_owned(), names);
         Some(request)
     }
+}
+
+/// Where a type stands in the order of a change; other types come last.
+fn place(type_url: &str) -> usize {
+    let known = type_url::PUSH_ORDER.iter().position(|url| *url == type_url);
+    known.unwrap_or(type_url::PUSH_ORDER.len())
 }
 
 /// What the client has of the names that it asks for.

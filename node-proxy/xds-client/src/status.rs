@@ -10,10 +10,14 @@ use std::{
 pub struct Status {
     /// A stream stands.
     pub connected: bool,
+    /// Everything that was asked for was answered, on this stream or on an earlier one.
+    pub synced: bool,
     /// Why the last stream ended or did not come about.
     pub last_error: Option<String>,
     /// When a stream was lost or a try failed last.
     pub last_error_at: Option<SystemTime>,
+    /// Tries since the last stream that brought none.
+    pub failures: u32,
     /// When a response was taken in last.
     pub last_update: Option<SystemTime>,
     /// Streams that came about.

@@ -15,7 +15,7 @@ use heddle_proto::{
 };
 use proptest::prelude::*;
 
-use crate::{Backoff, Handler, Nack, Session, Update};
+use crate::{Backoff, Handler, Nack, Session, Settings, Update};
 
 /// Wants some routes and refuses some names.
 #[derive(Default)]
@@ -100,8 +100,76 @@ fn only_the_first_request_says_who_asks() {
         .map(|request| request.node.is_some())
         .collect();
     assert_eq!(nodes, [true, false, false]);
-    assert_eq!(names(&requests[0]), (&["*".to_owned()][..], &[][..]));
-    assert_eq!(names(&requests[2]), (&["ROOTCA".to_owned()][..], &[][..]));
+    assert_eq!(names(&requests[0]), (&["ROOTCA".to_owned()][..], &[][..]));
+    assert_eq!(names(&requests[1]), (&["*".to_owned()][..], &[][..]));
+}
+
+#[test]
+fn a_stream_is_complete_when_everything_was_answered_also_what_was_asked_for_later_or_does_not_exist()
+ {
+    let (mut fake, mut session) = (Fake::default(), session());
+    assert!(!session.is_complete(), "nothing was asked for yet");
+    session.open(&fake);
+    assert!(!session.is_complete());
+    fake.want(type_url::CLUSTER_LOAD_ASSIGNMENT, &["a", "b", "gone"]);
+    session.answer(response(type_url::CLUSTER, &["a", "b"]), &mut fake);
+    session.answer(response(type_url::LISTENER, &[]), &mut fake);
+    assert!(!session.is_complete(), "a, b and gone are awaited");
+    let mut rest = response(type_url::CLUSTER_LOAD_ASSIGNMENT, &["a"]);
+    rest.removed_resources = vec!["gone".to_owned()];
+    session.answer(rest, &mut fake);
+    assert!(!session.is_complete(), "b is awaited");
+    fake.want(type_url::CLUSTER_LOAD_ASSIGNMENT, &["a"]);
+    session.answer(response(type_url::CLUSTER, &["a"]), &mut fake);
+    assert!(session.is_complete(), "b is of no interest any more");
+}
+
+#[test]
+fn what_the_handler_had_before_is_not_awaited() {
+    let (mut fake, mut session) = (Fake::default(), session());
+    fake.want(type_url::ROUTE_CONFIGURATION, &["a"]);
+    fake.versions.insert("a".to_owned(), "1".to_owned());
+    session.open(&fake);
+    session.answer(response(type_url::CLUSTER, &[]), &mut fake);
+    assert!(!session.is_complete());
+    session.answer(response(type_url::LISTENER, &[]), &mut fake);
+    assert!(session.is_complete());
+}
+
+/// Everything a node proxy asks for, wanted in the worst order.
+fn all_wanted() -> (Session, Fake) {
+    let mut wildcards = Settings::node_wildcards();
+    wildcards.reverse();
+    let mut fake = Fake::default();
+    fake.want(type_url::SECRET, &["ROOTCA"]);
+    fake.want(type_url::CLUSTER_LOAD_ASSIGNMENT, &["a"]);
+    fake.want(type_url::ROUTE_CONFIGURATION, &["a"]);
+    (Session::new(Node::default(), wildcards), fake)
+}
+
+fn types(requests: &[DeltaDiscoveryRequest]) -> Vec<&str> {
+    requests.iter().map(|r| r.type_url.as_str()).collect()
+}
+
+#[test]
+fn a_stream_begins_with_the_types_in_the_order_of_a_change() {
+    let (mut session, fake) = all_wanted();
+    assert_eq!(types(&session.open(&fake)), type_url::PUSH_ORDER);
+}
+
+#[test]
+fn names_that_are_wanted_later_are_asked_for_in_the_order_of_a_change() {
+    let (mut session, mut fake) = all_wanted();
+    let wanted = std::mem::take(&mut fake.wanted);
+    session.open(&fake);
+    fake.wanted = wanted;
+    let reaction = session.answer(response(type_url::CLUSTER, &["a"]), &mut fake);
+    let later = [
+        type_url::SECRET,
+        type_url::CLUSTER_LOAD_ASSIGNMENT,
+        type_url::ROUTE_CONFIGURATION,
+    ];
+    assert_eq!(types(&reaction.requests[1..]), later);
 }
 
 #[test]
@@ -215,9 +283,16 @@ fn pauses_double_up_to_the_longest() {
     let longest = |failures| backoff.pause(failures, 1.0).as_millis();
     assert_eq!(
         [0, 1, 2, 3, 8, 100, u32::MAX].map(longest),
-        [0, 100, 200, 400, 10_000, 10_000, 10_000]
+        [0, 100, 200, 400, 2000, 2000, 2000]
     );
     assert_eq!(backoff.pause(1, 0.0), Duration::from_millis(50));
+}
+
+#[test]
+fn a_control_plane_that_is_back_is_found_within_two_seconds() {
+    let backoff = Backoff::default();
+    assert!(backoff.pause(1, 1.0) <= Duration::from_millis(200));
+    assert!(backoff.pause(u32::MAX, 1.0) <= Duration::from_secs(2));
 }
 
 proptest! {

@@ -175,6 +175,22 @@ fn pauses_double_up_to_the_maximum_and_are_random() {
 }
 
 #[test]
+fn every_hundred_requests_are_split_by_weight_give_or_take_two() {
+    let numbers: Vec<u64> = (0..5_000).map(|_| crate::spread::number()).collect();
+    let tenth = u64::MAX / 10;
+    let among = |numbers: &[u64]| numbers.iter().filter(|number| **number < tenth).count();
+    for hundred in numbers.windows(100) {
+        assert!(among(hundred).abs_diff(10) <= 2, "{}", among(hundred));
+    }
+    assert!(among(&numbers).abs_diff(500) <= 3, "{}", among(&numbers));
+    // What every second or every tenth request does is split as well.
+    for step in [2, 3, 10] {
+        let some: Vec<u64> = numbers.iter().copied().step_by(step).collect();
+        assert!(among(&some).abs_diff(some.len() / 10) <= 5, "{step}");
+    }
+}
+
+#[test]
 fn a_grpc_client_gets_its_errors_as_grpc_statuses() {
     let is_grpc = |value| {
         let mut headers = HeaderMap::new();

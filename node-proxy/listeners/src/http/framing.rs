@@ -1,7 +1,7 @@
 //! Follows the framing of HTTP/1 requests in a stream of bytes and finds what must not be let through. Pure.
 //!
 //! hyper parses the requests; this only finds where each one's head begins and ends, to refuse what hyper takes in a lenient
-//! reading: a request with Content-Length and Transfer-Encoding (hyper drops the first), and what no head may hold (a bare CR,
+//! reading: a request with Content-Length and Transfer-Encoding (hyper drops the first) or with other encodings than `chunked`, and what no head may hold (a bare CR,
 //! a folded line), wherever in a connection of many requests it stands (RFC 9112 sections 2.2, 5.2, 6.3). A stream that this
 //! cannot follow is one that hyper refuses too.
 
@@ -14,6 +14,10 @@ pub(crate) enum Offence {
     /// RFC 9112 section 6.3.
     #[error("the request has several lengths")]
     SeveralLengths,
+    /// RFC 9112 section 6.1. Others than `chunked` would have to be undone here, since they end with the connection; and a list
+    /// of several is understood differently by different servers.
+    #[error("the request has another Transfer-Encoding than chunked")]
+    OtherEncoding,
     /// RFC 9112 section 2.2.
     #[error("the request's head has a carriage return that ends no line")]
     BareCarriageReturn,
@@ -62,7 +66,6 @@ struct ChunkSize {
 #[derive(Clone, Copy, Debug, Default)]
 struct Head {
     length: Option<u64>,
-    encoded: bool,
     chunked: bool,
 }
 
@@ -213,11 +216,12 @@ impl Framing {
         if name.eq_ignore_ascii_case(b"content-length") {
             self.content_length(value)?;
         } else if name.eq_ignore_ascii_case(b"transfer-encoding") {
-            self.head.encoded = true;
-            let last = value.rsplit(|byte| *byte == b',').next().unwrap_or(value);
-            self.head.chunked = last.trim_ascii().eq_ignore_ascii_case(b"chunked");
+            let again = std::mem::replace(&mut self.head.chunked, true);
+            if again || !value.eq_ignore_ascii_case(b"chunked") {
+                return Err(Offence::OtherEncoding);
+            }
         }
-        if self.head.encoded && self.head.length.is_some() {
+        if self.head.chunked && self.head.length.is_some() {
             return Err(Offence::LengthAndEncoding);
         }
         Ok(())
@@ -237,12 +241,10 @@ impl Framing {
     }
 
     fn body(&mut self) -> State {
-        match (self.head.chunked, self.head.encoded, self.head.length) {
-            (true, ..) => State::ChunkSize(ChunkSize::default()),
-            // Not chunked at the end: its length cannot be told, hyper refuses it.
-            (false, true, _) => State::Opaque,
-            (false, false, None | Some(0)) => self.next_request(),
-            (false, false, Some(length)) => State::Body(length),
+        match (self.head.chunked, self.head.length) {
+            (true, _) => State::ChunkSize(ChunkSize::default()),
+            (false, None | Some(0)) => self.next_request(),
+            (false, Some(length)) => State::Body(length),
         }
     }
 }

@@ -4,6 +4,7 @@ mod framing;
 mod guard;
 mod serve;
 
+pub(crate) use framing::Framing;
 pub(crate) use serve::{HttpServer, Version, version_of};
 
 #[cfg(test)]

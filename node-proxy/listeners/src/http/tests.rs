@@ -25,7 +25,7 @@ const GOOD: [&str; 7] = [
     "\r\nGET / HTTP/1.1\r\nhost: a\r\n\r\n",
     "POST / HTTP/1.1\r\ncontent-length: 4\r\n\r\n\r x\r",
     "POST / HTTP/1.1\r\ncontent-length: 4\r\ncontent-length: 4\r\n\r\nabcd",
-    "POST / HTTP/1.1\r\ntransfer-encoding: gzip, chunked\r\n\r\n5;a=\"b\"\r\n\r\n\r\n\r\r\n0\r\nx: y\r\n\r\n",
+    "POST / HTTP/1.1\r\nTransfer-Encoding:  Chunked\r\n\r\n5;a=\"b\"\r\n\r\n\r\n\r\r\n0\r\nx: y\r\n\r\n",
     "POST / HTTP/1.1\r\ntransfer-encoding: chunked\r\n\r\n1A\r\nabcdefghijklmnopqrstuvwxyz\r\n0\r\n\r\n",
     "GET / HTTP/1.1\nhost: a\n\n",
 ];
@@ -55,8 +55,20 @@ fn each_offence_is_found_behind_any_good_request() {
             Offence::LengthAndEncoding,
         ),
         (
-            "POST / HTTP/1.1\r\ntransfer-encoding: identity\r\ncontent-length: 9\r\n",
-            Offence::LengthAndEncoding,
+            "POST / HTTP/1.1\r\ntransfer-encoding: identity\r\n",
+            Offence::OtherEncoding,
+        ),
+        (
+            "POST / HTTP/1.1\r\ntransfer-encoding: gzip, chunked\r\n",
+            Offence::OtherEncoding,
+        ),
+        (
+            "POST / HTTP/1.1\r\ntransfer-encoding: chunked\r\ntransfer-encoding: chunked\r\n",
+            Offence::OtherEncoding,
+        ),
+        (
+            "POST / HTTP/1.1\r\ntransfer-encoding: chunked\r\ntransfer-encoding: x\r\n",
+            Offence::OtherEncoding,
         ),
         (
             "POST / HTTP/1.1\r\ncontent-length: 4\r\ncontent-length: 5\r\n",

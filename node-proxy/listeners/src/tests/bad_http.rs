@@ -180,7 +180,7 @@ fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
 const HEADERS: &[u8] = &[0x82, 0x86, 0x84, 0x41, 0x01, b'a'];
 
 /// The error code of the GOAWAY frame among these frames.
-fn goaway(mut frames: &[u8]) -> Option<u32> {
+pub(super) fn goaway(mut frames: &[u8]) -> Option<u32> {
     while frames.len() >= 9 {
         let length = u32::from_be_bytes([0, frames[0], frames[1], frames[2]]) as usize;
         let (head, rest) = frames.split_at(9);
@@ -196,20 +196,26 @@ fn goaway(mut frames: &[u8]) -> Option<u32> {
     None
 }
 
+/// HTTP/2 requests that are given up as soon as they are sent (CVE-2023-44487).
+pub(super) fn rapid_resets(count: u32) -> Vec<u8> {
+    let mut bytes = PREFACE.to_vec();
+    bytes.extend(frame(4, 0, 0, &[]));
+    for index in 0..count {
+        bytes.extend(frame(1, 0x5, index * 2 + 1, HEADERS));
+        bytes.extend(frame(3, 0, index * 2 + 1, &8_u32.to_be_bytes()));
+    }
+    bytes
+}
+
 #[tokio::test]
 async fn rapid_resets_end_the_connection() {
     worker(async {
         let world = World::new();
         world.http_service();
         let upstream = http_upstream();
-        let mut bytes = PREFACE.to_vec();
-        bytes.extend(frame(4, 0, 0, &[]));
-        for index in 0..500_u32 {
-            bytes.extend(frame(1, 0x5, index * 2 + 1, HEADERS));
-            bytes.extend(frame(3, 0, index * 2 + 1, &8_u32.to_be_bytes()));
-        }
         let mut client = world.open(SERVICE, &upstream);
-        let _ = client.write_all(&bytes).await;
+        let _ = client.write_all(&rapid_resets(500)).await;
+        let _ = client.shutdown().await;
         let mut all = Vec::new();
         tokio::io::AsyncReadExt::read_to_end(&mut client, &mut all)
             .await

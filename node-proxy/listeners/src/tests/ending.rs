@@ -1,19 +1,18 @@
 //! Connections that end because the policy or the proxy says so.
 
-use std::{net::TcpListener, sync::Arc, time::Duration};
+use std::{net::TcpListener, time::Duration};
 
 use heddle_config::InboundHttp;
 use heddle_telemetry::{Direction, ResponseFlag};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::TcpStream,
-    sync::Semaphore,
     time::Instant,
 };
 use tokio_util::sync::CancellationToken;
 
 use super::world::*;
-use crate::accept::accept_loop;
+use crate::accept::Door;
 
 #[tokio::test(start_paused = true)]
 async fn a_new_policy_ends_the_open_connections_that_it_refuses() {
@@ -153,24 +152,14 @@ async fn echo_loop(
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     listener.set_nonblocking(true).unwrap();
     let address = listener.local_addr().unwrap();
-    let connections: Arc<Semaphore> = Arc::clone(&world.pod.connections);
-    let path = world.path.clone();
+    let door = Door::of_pod(Direction::Outbound, &world.pod, &world.path);
     let serving = tokio::task::spawn_local(async move {
         let handle = move |mut stream: TcpStream, info: crate::ConnectionInfo, _| async move {
             assert_eq!(info.original_destination, address);
             let (mut reader, mut writer) = stream.split();
             let _ = tokio::io::copy(&mut reader, &mut writer).await;
         };
-        accept_loop(
-            listener,
-            Direction::Outbound,
-            connections,
-            path,
-            shutdown,
-            handle,
-        )
-        .await
-        .unwrap();
+        door.serve(listener, shutdown, handle).await.unwrap();
     });
     (address, serving)
 }

@@ -19,11 +19,14 @@ use rcgen::{
     BasicConstraints, CertificateParams, CertificateSigningRequestParams, IsCa, Issuer, KeyPair,
 };
 use rustls::pki_types::ServerName;
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt, DuplexStream},
+    time::Instant,
+};
 use tokio_rustls::TlsConnector;
 
 use super::world::*;
-use crate::ConnectionInfo;
+use crate::{ConnectionInfo, PodContext};
 
 pub(super) struct Authority {
     issuer: Issuer<'static, KeyPair>,
@@ -92,14 +95,24 @@ impl Mesh {
     }
 
     async fn connect(&self, app: &App) -> std::io::Result<Tunnel> {
+        self.connect_to(&self.world.pod, app).await
+    }
+
+    /// A connection at a pod's door; nothing is said on it yet.
+    fn arrive(&self, pod: &PodContext, app: &App) -> DuplexStream {
         let (client, server) = tokio::io::duplex(256 * 1024);
         let info = ConnectionInfo::new(at(CLIENT), at("10.1.0.9:15008"));
-        let (world, app) = (Rc::clone(&self.world), app.clone());
+        let (world, pod, app) = (Rc::clone(&self.world), pod.clone(), app.clone());
         let certificates = self.server.clone();
         self.world.drain.spawn(async move {
-            let (pod, path, drain) = (&world.pod, &world.path, &world.drain);
-            crate::mtls::take(server, info, pod, path, &certificates, drain, app).await;
+            let (path, drain) = (&world.path, &world.drain);
+            crate::mtls::take(server, info, &pod, path, &certificates, drain, app).await;
         });
+        client
+    }
+
+    async fn connect_to(&self, pod: &PodContext, app: &App) -> std::io::Result<Tunnel> {
+        let client = self.arrive(pod, app);
         let config = self
             .client
             .client_config(&id(PEER), &id(OWN))
@@ -373,6 +386,27 @@ async fn a_handshake_that_never_ends_is_given_up() {
         let (pod, path, drain) = (&mesh.world.pod, &mesh.world.path, &mesh.world.drain);
         crate::mtls::take(server, info, pod, path, &mesh.server, drain, App::parrot()).await;
         assert!(mesh.world.failed(ResponseFlag::TlsFailure));
+    })
+    .await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn silent_clients_of_one_pod_keep_those_of_another_waiting_for_nothing() {
+    worker(async {
+        let mut mesh = Mesh::new();
+        mesh.world = Rc::new(World::with(|settings| settings.handshakes = 1));
+        let (pod, path) = (&mesh.world.pod, &mesh.world.path);
+        let netns = pod.netns.clone();
+        let other = PodContext::new(pod.name.clone(), pod.uid.clone(), netns, &path.settings);
+        let app = App::parrot();
+        let silent = mesh.arrive(pod, &app);
+        while pod.handshakes.available_permits() > 0 {
+            tokio::task::yield_now().await;
+        }
+        let began = Instant::now();
+        mesh.connect_to(&other, &app).await.unwrap();
+        assert!(began.elapsed() < path.settings.handshake_timeout);
+        drop(silent);
     })
     .await;
 }

@@ -430,10 +430,11 @@ pub(super) fn http_upstream() -> Upstream {
     })
 }
 
-/// Writes bytes, then reads until the end.
+/// Writes bytes and an end, then reads until the end.
 pub(super) async fn exchange(mut io: DuplexStream, bytes: &[u8]) -> String {
     // The other side may have refused before all of it is written.
     let _ = io.write_all(bytes).await;
+    let _ = io.shutdown().await;
     rest(io).await
 }
 

@@ -201,8 +201,10 @@ proptest! {
             return Ok(());
         };
         let mut picked: HashMap<String, u32> = HashMap::new();
-        for random in 0..u64::from(total) {
-            let cluster = clusters.pick(random).cluster.as_ref().expect("named");
+        // As many points as weights, each at the beginning of its own part of the range.
+        let points = (0..u128::from(total)).map(|n| (n << 64).div_ceil(total.into()) as u64);
+        for point in points {
+            let cluster = clusters.pick(point).cluster.as_ref().expect("named");
             *picked.entry(cluster.to_string()).or_default() += 1;
         }
         for (index, weight) in weights.iter().enumerate() {

@@ -10,12 +10,10 @@ use std::{
 use bytes::Bytes;
 use http_body::{Body as _, Frame, SizeHint};
 use http_body_util::BodyExt;
-use hyper::{
-    body::Incoming,
-    client::conn::http1::{Builder, SendRequest},
-};
+use hyper::{body::Incoming, client::conn::http1::SendRequest};
 use hyper_util::rt::TokioIo;
 
+use super::client::http1_client;
 use crate::{Body, BoxError, BoxedIo, DialError, balance::Pending};
 
 /// A connection on which a request can be sent.
@@ -81,7 +79,7 @@ impl Idle {
 
 /// Speaks HTTP/1.1 over a new connection.
 pub(crate) async fn handshake(io: BoxedIo, idle: Arc<Idle>) -> Result<Http1, DialError> {
-    let (sender, connection) = Builder::new()
+    let (sender, connection) = http1_client()
         .handshake(TokioIo::new(io))
         .await
         .map_err(DialError::Http)?;

@@ -15,21 +15,12 @@ use std::{
 use bytes::Bytes;
 use http_body::{Frame, SizeHint};
 use http_body_util::BodyExt;
-use hyper::{
-    body::Incoming,
-    client::conn::http2::{Builder, SendRequest},
-};
-use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper::{body::Incoming, client::conn::http2::SendRequest};
+use hyper_util::rt::TokioIo;
 use tokio::sync::Mutex;
 
+use super::client::http2_client;
 use crate::{Body, BoxError, BoxedIo, DialError, balance::Pending};
-
-/// Bytes that the endpoint may have under way on one stream, and on all of a connection.
-const STREAM_WINDOW: u32 = 1 << 20;
-const CONNECTION_WINDOW: u32 = 4 << 20;
-/// A quiet connection with requests is asked for a sign of life this often, and given up after this time.
-const PING_INTERVAL: Duration = Duration::from_secs(10);
-const PING_TIMEOUT: Duration = Duration::from_secs(20);
 
 /// A request's place in a connection.
 pub(crate) struct Http2 {
@@ -120,12 +111,7 @@ impl Connection {
 
 /// Speaks HTTP/2 (prior knowledge) over a new connection.
 pub(crate) async fn handshake(io: BoxedIo) -> Result<SendRequest<Body>, DialError> {
-    let (sender, connection) = Builder::new(OnThisThread)
-        .timer(TokioTimer::new())
-        .initial_stream_window_size(STREAM_WINDOW)
-        .initial_connection_window_size(CONNECTION_WINDOW)
-        .keep_alive_interval(PING_INTERVAL)
-        .keep_alive_timeout(PING_TIMEOUT)
+    let (sender, connection) = http2_client(OnThisThread)
         .handshake(TokioIo::new(io))
         .await
         .map_err(DialError::Http)?;

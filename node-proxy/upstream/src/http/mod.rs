@@ -1,13 +1,16 @@
 //! HTTP over the same connections: which protocol, which pooled connection, what to do when one dies.
 //!
+//! - `client`: how HTTP is spoken to a server, with its limits.
 //! - `form`: a request in the form of the protocol that it is sent in.
 //! - `http1`, `http2`: connections and their pools.
 //! - `send`: one request, from the choice of an endpoint to the response's head.
 
+mod client;
 pub(crate) mod form;
 mod http1;
 mod http2;
 mod pools;
 mod send;
 
+pub use client::{RESPONSE_HEADER_BYTES, http1_client, http2_client};
 pub(crate) use pools::HttpPools;

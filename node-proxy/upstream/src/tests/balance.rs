@@ -12,6 +12,7 @@ use heddle_config::{Endpoint, EndpointHealth};
 use crate::{
     balance::{Balancer, EndpointLoad},
     ewma::PeakEwma,
+    rest::Rest,
 };
 
 fn address(n: u16) -> SocketAddr {
@@ -148,6 +149,60 @@ fn a_failed_endpoint_is_left_alone_and_tried_again_later() {
     let later = begin + Duration::from_secs(60);
     loads[&address(2)].observe(later, Duration::from_millis(10));
     assert_eq!(shares(&two, later), HashMap::from([(1, 10_000)]));
+}
+
+#[test]
+fn an_endpoint_that_could_not_be_connected_rests_however_busy_the_others_are() {
+    let (three, loads) = healthy(&[1, 1, 1]);
+    let begin = Instant::now();
+    // Before the others were ever measured, and with much pending on them.
+    loads[&address(1)].fail_to_connect(begin);
+    let _pending: Vec<_> = (0..5_000)
+        .flat_map(|_| [loads[&address(2)].begin(), loads[&address(3)].begin()])
+        .collect();
+    assert!(!shares(&three, begin).contains_key(&1));
+    let later = begin + Duration::from_millis(1100);
+    assert!(shares(&three, later).contains_key(&1));
+}
+
+#[test]
+fn of_many_endpoints_the_one_that_does_not_rest_is_found() {
+    let (five, loads) = healthy(&[1, 1, 1, 1, 1]);
+    let now = Instant::now();
+    for n in 1..5 {
+        loads[&address(n)].fail_to_connect(now);
+    }
+    assert_eq!(shares(&five, now), HashMap::from([(5, 10_000)]));
+    // Not even then is nobody asked.
+    loads[&address(5)].fail_to_connect(now);
+    assert_eq!(shares(&five, now).len(), 5);
+    let second = five.pick(&[address(5)], now, 0).expect("an endpoint");
+    assert_ne!(second.address, address(5));
+}
+
+#[test]
+fn rests_grow_from_one_second_to_thirty_and_an_answer_ends_them() {
+    let mut now = Instant::now();
+    let mut rest = Rest::default();
+    let mut lengths = Vec::new();
+    for _ in 0..40 {
+        rest.begin(now);
+        let begun = now;
+        // What fails meanwhile had begun before.
+        rest.begin(now);
+        while rest.lasts(now) {
+            now += Duration::from_millis(500);
+        }
+        lengths.push((now - begun).as_secs());
+    }
+    assert_eq!(lengths[..7], [1, 2, 4, 8, 16, 30, 30]);
+    assert_eq!(lengths[39], 30);
+
+    let (two, loads) = healthy(&[1, 1]);
+    loads[&address(1)].fail_to_connect(now);
+    assert_eq!(shares(&two, now), HashMap::from([(2, 10_000)]));
+    loads[&address(1)].observe(now, Duration::from_millis(1));
+    assert_eq!(shares(&two, now).len(), 2);
 }
 
 #[test]

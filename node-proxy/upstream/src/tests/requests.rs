@@ -320,3 +320,25 @@ async fn what_is_no_http_is_told_as_such() {
     })
     .await;
 }
+
+#[tokio::test]
+async fn a_response_whose_head_is_too_long_is_the_servers_fault() {
+    worker(async {
+        for (lines, fits) in [(10, true), (20, false)] {
+            let world = World::new();
+            let mut head = "HTTP/1.1 200 OK\r\ncontent-length: 0\r\n".to_owned();
+            for _ in 0..lines {
+                head.push_str(&format!("x: {}\r\n", "y".repeat(5000)));
+            }
+            let head: &'static str = format!("{head}\r\n").leak();
+            let server = super::servers::echo(head).await;
+            world.cluster(&[server.address]);
+            let answer = world.ask(get(Version::HTTP_11)).await;
+            assert_eq!(answer.is_ok(), fits);
+            if let Err(error) = answer {
+                assert_eq!(error.flag(), ResponseFlag::UpstreamProtocolError, "{error}");
+            }
+        }
+    })
+    .await;
+}

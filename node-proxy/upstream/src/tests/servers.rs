@@ -49,8 +49,8 @@ impl Server {
     }
 }
 
-async fn listener(address: IpAddr) -> (TcpListener, Server) {
-    let listener = TcpListener::bind((address, 0)).await.expect("loopback");
+async fn listener(address: (IpAddr, u16)) -> (TcpListener, Server) {
+    let listener = TcpListener::bind(address).await.expect("loopback");
     let server = Server {
         address: listener.local_addr().expect("bound"),
         connections: Rc::default(),
@@ -73,7 +73,7 @@ fn accept_all(listener: TcpListener, server: &Server, mut serve: impl FnMut(TcpS
 
 /// Says its name first, then repeats what it hears.
 pub(super) async fn echo(name: &'static str) -> Server {
-    let (listener, server) = listener(own_address()).await;
+    let (listener, server) = listener((own_address(), 0)).await;
     accept_all(listener, &server, move |mut stream| {
         spawn_local(async move {
             stream.write_all(name.as_bytes()).await?;
@@ -82,6 +82,14 @@ pub(super) async fn echo(name: &'static str) -> Server {
             to.shutdown().await
         });
     });
+    server
+}
+
+/// Takes connections and says nothing, on this port of an address of its own.
+pub(super) async fn silent(port: u16) -> Server {
+    let (listener, server) = listener((own_address(), port)).await;
+    let mut held = Vec::new();
+    accept_all(listener, &server, move |stream| held.push(stream));
     server
 }
 
@@ -130,7 +138,7 @@ fn upgraded(request: Request<Incoming>) -> Response<HttpBody> {
 
 /// HTTP/1.1 and HTTP/2; answers with its name and what it was asked.
 pub(super) async fn http(name: &'static str) -> Server {
-    let (listener, server) = listener(own_address()).await;
+    let (listener, server) = listener((own_address(), 0)).await;
     let requests = server.requests.clone();
     accept_all(listener, &server, move |stream| {
         let requests = requests.clone();
@@ -160,7 +168,7 @@ impl<F: Future<Output: 'static> + 'static> hyper::rt::Executor<F> for OnThisThre
 
 /// HTTP/1.1; answers the first request of each connection, then closes it when the next one has come.
 pub(super) async fn forgetful() -> Server {
-    let (listener, server) = listener(own_address()).await;
+    let (listener, server) = listener((own_address(), 0)).await;
     let requests = server.requests.clone();
     accept_all(listener, &server, move |mut stream| {
         let requests = requests.clone();
@@ -196,14 +204,9 @@ pub(super) async fn gate(
     identity: &'static str,
     certificates: Certificates,
 ) -> Gate {
-    let listener = TcpListener::bind((address, port)).await.expect("loopback");
+    let (listener, server) = listener((address, port)).await;
     let gate = Gate {
-        server: Server {
-            address: listener.local_addr().expect("bound"),
-            connections: Rc::default(),
-            requests: Rc::default(),
-            last: Rc::default(),
-        },
+        server,
         peers: Rc::default(),
         refusal: Rc::default(),
         shutdown: Rc::default(),

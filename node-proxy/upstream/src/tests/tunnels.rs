@@ -1,6 +1,6 @@
 //! Connections in mutual TLS: whom they reach, who shares them, what is never done.
 
-use std::{net::SocketAddr, rc::Rc};
+use std::{net::SocketAddr, rc::Rc, time::Duration};
 
 use futures::future::join_all;
 use heddle_config::{NetworkPolicy, PodUid};
@@ -9,7 +9,7 @@ use http::StatusCode;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use super::{
-    servers::{Gate, Server, echo, gate},
+    servers::{Gate, Server, echo, gate, silent},
     world::{CLIENT, SERVER, World, id, origin, worker},
 };
 use crate::{ConnectError, Connected, Destination, UpstreamSettings};
@@ -236,6 +236,27 @@ async fn a_peer_whose_application_does_not_answer_is_replaced_by_another() {
             let connected = world.connect(&to).await.expect("connected");
             assert_eq!(connected.target.address, peers[1].application.address);
         }
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_peer_that_has_died_costs_one_connection_its_time_and_not_each() {
+    worker(async {
+        let (world, peers, _) = mesh(&["a"]).await;
+        let (application, port) = (&peers[0].application, peers[0].gate.server.address.port());
+        // Takes connections and says nothing: no part of a connection to it ever ends but by the limit.
+        let silent = silent(port).await;
+        world.in_mesh(silent.address.ip(), SERVER);
+        let address = SocketAddr::new(silent.address.ip(), 80);
+        world.cluster(&[address, application.address]);
+        world.connect_within(Duration::from_secs(1));
+        let to = Destination::Cluster("c".into());
+        for _ in 0..30 {
+            let connected = world.connect(&to).await.expect("connected");
+            assert_eq!(connected.target.address, application.address);
+        }
+        assert!(silent.accepted_before_now().await <= 1);
     })
     .await;
 }

@@ -161,6 +161,14 @@ impl World {
         Destination::Cluster("c".into())
     }
 
+    /// Gives each attempt to connect to the cluster so much time.
+    pub(super) fn connect_within(&self, limit: Duration) {
+        self.change(|config| {
+            let cluster = config.clusters.get_mut("c").expect("a cluster");
+            Arc::make_mut(cluster).connect_timeout = limit;
+        });
+    }
+
     /// Says that the pod at this address is `identity` and speaks HBONE.
     pub(super) fn in_mesh(&self, address: IpAddr, identity: &str) {
         self.workload(address, identity, "uid-1");

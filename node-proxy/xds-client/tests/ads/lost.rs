@@ -101,6 +101,28 @@ async fn it_tries_until_a_control_plane_is_there() {
 }
 
 #[tokio::test]
+async fn a_control_plane_that_was_down_for_long_is_found_when_it_is_back() {
+    let down = TcpSocket::new_v4().expect("a socket");
+    down.bind("127.0.0.1:0".parse().expect("valid"))
+        .expect("a port");
+    let address = down.local_addr().expect("an address");
+    let recorder = Recorder::default();
+    let client = start(settings(plain(&format!("http://{address}"))), &recorder);
+    until(&client.status, "many tries in vain", |status| {
+        status.failures >= 8
+    })
+    .await;
+    let mut server = ControlPlane::on(down.listen(16).expect("the port is ours"));
+    let stream = opened(&mut server).await;
+    stream.send(response(type_url::LISTENER, &["a"]));
+    until(&client.status, "a change that applies", |status| {
+        status.acks == 1 && status.failures == 0
+    })
+    .await;
+    assert!(recorder.names(type_url::LISTENER).contains("a"));
+}
+
+#[tokio::test]
 async fn a_refusal_is_told_with_its_reason() {
     let server = ControlPlane::refusing(Status::unauthenticated("who are you?")).await;
     let client = start(settings(plain(&server.uri())), &Recorder::default());

@@ -134,6 +134,11 @@ impl ControlPlane {
         Self::with(None, None).await
     }
 
+    /// As [`start`](Self::start), on a socket that listens already.
+    pub(crate) fn on(listener: TcpListener) -> Self {
+        Self::serve(listener, None, None)
+    }
+
     /// Answers every stream with this status.
     pub(crate) async fn refusing(status: Status) -> Self {
         Self::with(Some(status), None).await
@@ -145,6 +150,10 @@ impl ControlPlane {
 
     async fn with(refuse: Option<Status>, tls: Option<ServerTlsConfig>) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+        Self::serve(listener, refuse, tls)
+    }
+
+    fn serve(listener: TcpListener, refuse: Option<Status>, tls: Option<ServerTlsConfig>) -> Self {
         let address = listener.local_addr().expect("an address");
         let (sender, streams) = mpsc::unbounded_channel();
         let service = AggregatedDiscoveryServiceServer::new(Service {

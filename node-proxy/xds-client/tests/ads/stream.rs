@@ -46,10 +46,10 @@ async fn it_says_who_it_is_once_and_subscribes_to_wildcards_and_names() {
         [
             (true, type_url::WORKLOAD, "*"),
             (false, type_url::ADDRESS_SET, "*"),
+            (false, type_url::SECRET, "ROOTCA"),
             (false, type_url::CLUSTER, "*"),
             (false, type_url::LISTENER, "*"),
             (false, type_url::DNS_TABLE, "*"),
-            (false, type_url::SECRET, "ROOTCA"),
         ]
     );
     assert_eq!(

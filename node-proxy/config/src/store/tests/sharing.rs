@@ -199,6 +199,27 @@ fn an_address_of_a_node_tells_no_pod() {
 }
 
 #[test]
+fn a_nodes_addresses_follow_what_is_told_of_that_node() {
+    let mut store = store();
+    let told = |addresses: &[[u8; 4]]| v1::Workload {
+        name: "node-a".to_owned(),
+        addresses: addresses.iter().map(|octets| octets.to_vec()).collect(),
+        ..v1::Workload::default()
+    };
+    let is_of = |store: &crate::Store, node, last: u8| {
+        let address = IpAddr::from([172, 18, 0, last]);
+        config(store).workloads.is_of_node(node, address)
+    };
+    good(&mut store, one("node/node-a", &told(&[[172, 18, 0, 11]])));
+    assert!(is_of(&store, "node-a", 11));
+    assert!(!is_of(&store, "node-b", 11) && !is_of(&store, "node-a", 12));
+    good(&mut store, one("node/node-a", &told(&[[172, 18, 0, 12]])));
+    assert!(is_of(&store, "node-a", 12) && !is_of(&store, "node-a", 11));
+    good(&mut store, removal(type_url::WORKLOAD, "node/node-a"));
+    assert!(!is_of(&store, "node-a", 12));
+}
+
+#[test]
 fn dns_names_come_and_go_with_their_tables() {
     let mut store = store();
     let answer = |ip: &str| {

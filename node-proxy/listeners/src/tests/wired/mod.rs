@@ -1,5 +1,8 @@
 //! Everything together: two pods, the real upstream, real sockets on loopback, mutual TLS between.
 
+mod bad;
+mod good;
+
 use std::{
     net::{IpAddr, SocketAddr, TcpListener},
     sync::{
@@ -21,7 +24,6 @@ use heddle_upstream::{Upstream, UpstreamSettings};
 use http::Request;
 use hyper_util::rt::TokioIo;
 use tokio::{
-    io::{AsyncReadExt, AsyncWriteExt},
     net::TcpStream,
     task::{JoinHandle, spawn_local},
 };
@@ -29,10 +31,11 @@ use tokio_util::sync::CancellationToken;
 
 use super::{
     mtls::Authority,
-    world::{self, OWN, PEER, id, pod_config, worker},
+    world::{self, OWN, PEER, id, pod_config},
 };
 use crate::{
-    GatewayContext, PodContext, Settings, Worker, serve_gateway, serve_mtls, serve_outbound,
+    GatewayContext, PodContext, Settings, Worker, serve_gateway, serve_inbound, serve_mtls,
+    serve_outbound,
 };
 
 /// A loopback address that no other test of this process uses.
@@ -54,6 +57,12 @@ struct Mesh {
     /// The Service's address: the pod's outbound loop listens right there.
     service: SocketAddr,
     gateway: SocketAddr,
+    /// Where `cart-1` takes mutual TLS, and where plain text: it is strict.
+    mtls: SocketAddr,
+    plain: SocketAddr,
+    /// The application of `cart-1`.
+    app: SocketAddr,
+    authority: Arc<Authority>,
     config: SharedConfig,
     metrics: Arc<Metrics>,
     shutdown: CancellationToken,
@@ -63,6 +72,10 @@ struct Mesh {
 impl Mesh {
     /// With an application that listens on an address of the pod's.
     async fn new(http: bool, handle: fn(TcpStream) -> JoinHandle<()>) -> Self {
+        Self::with(http, handle, Settings::default()).await
+    }
+
+    async fn with(http: bool, handle: fn(TcpStream) -> JoinHandle<()>, settings: Settings) -> Self {
         let pod = own_address();
         let (app, app_address) = listen(pod);
         let app = tokio::net::TcpListener::from_std(app).unwrap();
@@ -72,12 +85,13 @@ impl Mesh {
             }
         });
         let (mtls, mtls_address) = listen(pod);
+        let (inbound, plain) = listen(pod);
         let (outbound, service) = listen(own_address());
         let (door, gateway) = listen(own_address());
         let config = configuration(service, gateway, app_address, http);
         let config: SharedConfig = Arc::new(ArcSwap::from_pointee(config));
 
-        let settings = Arc::new(Settings::default());
+        let settings = Arc::new(settings);
         let metrics = Arc::<Metrics>::default();
         let authority = Authority::new();
         let certificates = authority.certificates(&[OWN, PEER], &authority);
@@ -118,6 +132,12 @@ impl Mesh {
                 worker.clone(),
                 stop(),
             )),
+            spawn_local(serve_inbound(
+                inbound,
+                context(&pod_config()),
+                worker.clone(),
+                stop(),
+            )),
             spawn_local(serve_mtls(
                 mtls,
                 context(&pod_config()),
@@ -129,6 +149,10 @@ impl Mesh {
         Self {
             service,
             gateway,
+            mtls: mtls_address,
+            plain,
+            app: app_address,
+            authority,
             config,
             metrics,
             shutdown,
@@ -263,143 +287,4 @@ async fn http1(address: SocketAddr) -> world::Http1 {
         .unwrap();
     spawn_local(connection.with_upgrades());
     sender
-}
-
-#[tokio::test]
-async fn requests_get_from_pod_to_pod_by_mutual_tls_and_through_a_gateway() {
-    worker(async {
-        let mesh = Mesh::new(true, http_app).await;
-        let told = format!("By={OWN};URI={PEER}");
-        for address in [mesh.service, mesh.gateway] {
-            let mut client = http1(address).await;
-            for _ in 0..3 {
-                client.ready().await.unwrap();
-                let answer = client.send_request(world::get("/a")).await.unwrap();
-                assert_eq!(answer.status(), 200);
-                assert_eq!(world::text_of(answer).await, format!("HTTP/1.1 /a {told}"));
-            }
-        }
-        let stream = TcpStream::connect(mesh.service).await.unwrap();
-        let executor = heddle_filters::LocalExecutor;
-        let (mut client, connection) =
-            hyper::client::conn::http2::handshake(executor, TokioIo::new(stream))
-                .await
-                .unwrap();
-        spawn_local(connection);
-        let request = Request::get("http://cart/b")
-            .body(heddle_filters::empty())
-            .unwrap();
-        let answer = client.send_request(request).await.unwrap();
-        assert_eq!(world::text_of(answer).await, format!("HTTP/2.0 /b {told}"));
-        drop(client);
-        let metrics = mesh.stop().await.encode();
-        let seen = |parts: &[&str]| {
-            metrics.lines().any(|line| {
-                line.starts_with("heddle_http_requests_total{")
-                    && parts.iter().all(|part| line.contains(part))
-            })
-        };
-        assert!(seen(&[
-            "reporter=\"source\"",
-            "destination_workload=\"cart\"",
-            "mtls=\"true\"",
-            "flag=\"-\""
-        ]));
-        assert!(seen(&[
-            "reporter=\"destination\"",
-            "mtls=\"true\"",
-            "code=\"200\""
-        ]));
-    })
-    .await;
-}
-
-fn parrot_app(mut stream: TcpStream) -> JoinHandle<()> {
-    spawn_local(async move {
-        let (mut reader, mut writer) = stream.split();
-        let _ = tokio::io::copy(&mut reader, &mut writer).await;
-        let _ = writer.shutdown().await;
-    })
-}
-
-#[tokio::test]
-async fn bytes_get_from_pod_to_pod_and_end_in_each_direction_by_itself() {
-    worker(async {
-        let mesh = Mesh::new(false, parrot_app).await;
-        let mut client = TcpStream::connect(mesh.service).await.unwrap();
-        let data: Vec<u8> = (0..200_000_u32).map(|n| n.to_le_bytes()[0]).collect();
-        let (mut reader, mut writer) = client.split();
-        let mut heard = Vec::new();
-        let (sent, received) = tokio::join!(
-            async {
-                writer.write_all(&data).await?;
-                writer.shutdown().await
-            },
-            reader.read_to_end(&mut heard)
-        );
-        sent.unwrap();
-        received.unwrap();
-        assert_eq!(heard, data);
-        mesh.stop().await;
-    })
-    .await;
-}
-
-fn greeting_app(mut stream: TcpStream) -> JoinHandle<()> {
-    spawn_local(async move {
-        let _ = stream.write_all(b"220 hello\r\n").await;
-        let _ = stream.read_to_end(&mut Vec::new()).await;
-    })
-}
-
-#[tokio::test]
-async fn a_server_that_speaks_first_is_heard() {
-    worker(async {
-        let mesh = Mesh::new(false, greeting_app).await;
-        let mut client = TcpStream::connect(mesh.service).await.unwrap();
-        let mut greeting = [0; 11];
-        client.read_exact(&mut greeting).await.unwrap();
-        assert_eq!(&greeting, b"220 hello\r\n");
-        drop(client);
-        mesh.stop().await;
-    })
-    .await;
-}
-
-fn websocket_app(mut stream: TcpStream) -> JoinHandle<()> {
-    spawn_local(async move {
-        let mut head = Vec::new();
-        while !head.ends_with(b"\r\n\r\n") {
-            head.push(stream.read_u8().await.unwrap());
-        }
-        let answer = b"HTTP/1.1 101 X\r\nconnection: upgrade\r\nupgrade: websocket\r\n\r\n";
-        stream.write_all(answer).await.unwrap();
-        parrot_app(stream);
-    })
-}
-
-#[tokio::test]
-async fn a_websocket_gets_through_both_proxies() {
-    worker(async {
-        let mesh = Mesh::new(true, websocket_app).await;
-        let mut client = http1(mesh.service).await;
-        let request = Request::get("/chat")
-            .header("host", "cart")
-            .header("connection", "upgrade")
-            .header("upgrade", "websocket")
-            .body(heddle_filters::empty())
-            .unwrap();
-        let response = client.send_request(request).await.unwrap();
-        assert_eq!(response.status(), 101);
-        let mut socket = TokioIo::new(hyper::upgrade::on(response).await.unwrap());
-        socket.write_all(b"hello").await.unwrap();
-        let mut heard = [0; 5];
-        socket.read_exact(&mut heard).await.unwrap();
-        assert_eq!(&heard, b"hello");
-        socket.shutdown().await.unwrap();
-        assert_eq!(socket.read(&mut [0]).await.unwrap(), 0);
-        drop((socket, client));
-        mesh.stop().await;
-    })
-    .await;
 }

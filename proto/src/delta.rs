@@ -1,17 +1,15 @@
-//! What goes into the store, and what comes back.
+//! A delta response without its envelope: what goes from the stream to whoever keeps the resources, and what comes back.
 
-use std::collections::BTreeSet;
-
-use heddle_proto::google::protobuf::Any;
+use crate::google::protobuf::Any;
 
 /// Some resources of one type: a delta response, or a part of the last good configuration.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Update {
-    /// Type of all of them: one of `heddle_proto::type_url`.
+    /// Type of all of them: one of [`type_url`](crate::type_url).
     pub type_url: String,
     /// New or changed: name, version, body.
     pub resources: Vec<(String, String, Any)>,
-    /// Names of those that are gone.
+    /// Names of those that are gone, or that do not exist.
     pub removed: Vec<String>,
 }
 
@@ -22,13 +20,4 @@ pub struct Nack {
     pub name: String,
     /// Resource, field and problem, one line: `Listener shop/cart:80: address: must be a socket_address`.
     pub message: String,
-}
-
-/// Names that are referred to, and must be subscribed to.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Referenced {
-    /// RouteConfigurations.
-    pub routes: BTreeSet<String>,
-    /// ClusterLoadAssignments.
-    pub endpoints: BTreeSet<String>,
 }
