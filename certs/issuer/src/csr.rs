@@ -5,12 +5,29 @@ use rcgen::SubjectPublicKeyInfo;
 use x509_parser::{
     certification_request::X509CertificationRequest,
     extensions::{GeneralName, ParsedExtension},
+    oid_registry::{
+        OID_PKCS1_RSASSAPSS, OID_PKCS1_SHA256WITHRSA, OID_PKCS1_SHA384WITHRSA,
+        OID_PKCS1_SHA512WITHRSA, OID_SIG_ECDSA_WITH_SHA256, OID_SIG_ECDSA_WITH_SHA384,
+        OID_SIG_ED25519, Oid,
+    },
     prelude::FromDer,
     public_key::PublicKey as ParsedKey,
 };
 
 /// Largest request that we read, in bytes of PEM: RSA-8192 with room to spare.
 const LIMIT: usize = 16 * 1024;
+
+/// What proves that the sender holds the key. The parser would take SHA-1 with RSA as well, for which collisions can be bought (RFC 9155);
+/// RSASSA-PSS it takes with SHA-2 only.
+const SIGNATURES: [Oid<'static>; 7] = [
+    OID_SIG_ECDSA_WITH_SHA256,
+    OID_SIG_ECDSA_WITH_SHA384,
+    OID_SIG_ED25519,
+    OID_PKCS1_SHA256WITHRSA,
+    OID_PKCS1_SHA384WITHRSA,
+    OID_PKCS1_SHA512WITHRSA,
+    OID_PKCS1_RSASSAPSS,
+];
 
 /// Why a signing request is refused.
 #[derive(Debug, thiserror::Error)]
@@ -24,6 +41,11 @@ pub enum CsrError {
     /// Its sender does not hold the private key.
     #[error("the signing request's signature is wrong: it was not made with the key that it holds")]
     Signature,
+    /// A weak or unknown signature.
+    #[error(
+        "the signing request is signed by the algorithm {0}, which proves too little: use SHA-256, SHA-384, SHA-512 or Ed25519"
+    )]
+    SignatureAlgorithm(String),
     /// A weak or unknown key.
     #[error(
         "keys of this type are not signed: use ECDSA P-256 or P-384, Ed25519, or RSA of at least 2048 bits"
@@ -62,6 +84,10 @@ impl PublicKey {
         }
         let info = &request.certification_request_info.subject_pki;
         check_key(&info.parsed().map_err(|_| CsrError::KeyType)?)?;
+        let algorithm = &request.signature_algorithm.algorithm;
+        if !SIGNATURES.contains(algorithm) {
+            return Err(CsrError::SignatureAlgorithm(algorithm.to_id_string()));
+        }
         request
             .verify_signature()
             .map_err(|_| CsrError::Signature)?;

@@ -5,7 +5,7 @@
 //! certificate that it signed has ended. Private keys of workloads never come here.
 //!
 //! ```text
-//! CreateCertificate ─▶ CallerNode (which node?) ─▶ Placement (may it ask for this identity?) ─▶ Issuer::sign
+//! CreateCertificate ─▶ CallerNode (which node?) ─▶ Pace (too often?) ─▶ Placement (may it ask for this identity?) ─▶ Issuer::sign
 //! ```
 //!
 //! The control plane is the only user:
@@ -25,6 +25,7 @@
 mod authority;
 mod csr;
 mod issuer;
+mod pace;
 mod rotation;
 mod service;
 mod store;
@@ -32,8 +33,9 @@ mod store;
 pub use authority::{Authority, AuthorityError};
 pub use csr::{CsrError, PublicKey};
 pub use issuer::{Chain, Issuer, IssuerError, ServingCertificate, Settings};
+pub use pace::Pace;
 pub use rotation::{RootId, RootState, RootTimes, Rotation, RotationSettings, Step};
-pub use service::{CallerNode, CertificateService, Placement};
+pub use service::{CallerNode, CertificateService, Outcome, Placement};
 pub use store::StoreError;
 
 #[cfg(test)]

@@ -14,8 +14,8 @@ use time::OffsetDateTime;
 use tonic::{Code, Request, Status, metadata::MetadataMap};
 
 use crate::{
-    Authority, CallerNode, CertificateService, CsrError, Issuer, IssuerError, Placement, RootState,
-    Rotation, RotationSettings, Settings, Step,
+    Authority, CallerNode, CertificateService, CsrError, Issuer, IssuerError, Outcome, Pace,
+    Placement, RootState, Rotation, RotationSettings, Settings, Step,
 };
 
 const CART: &str = "spiffe://cluster.local/ns/shop/sa/cart";
@@ -152,6 +152,48 @@ fn garbage_and_forged_requests_are_refused() {
     ] {
         let error = issuer.sign_at(bad, &id(CART), None, now).unwrap_err();
         assert!(matches!(error, IssuerError::Csr(_)), "{error}");
+    }
+}
+
+/// Signed with RSA (2048 bits) and SHA-1; a good request in all other respects.
+const SHA1: &str = "-----BEGIN CERTIFICATE REQUEST-----\n\
+    MIICRTCCAS0CAQAwADCCASIwDQYJKoZIhvcNAQEBBQADggEPADCCAQoCggEBALX6\n\
+    ReC0nAjPFc8p2LHuHompsTga+iKGlR/td+OA1RgMpr0XbFcKmMwgyOJohvF4+BQq\n\
+    okjJtttg5TW+80rq5uPjgcMgVzJ9xQmv3GwItD7B2hXaMn4wUcOlfE6tXSiStusO\n\
+    WYwH6xup78oZ4ESYhzj5o5e0ASxMUZYLqG61uIrcflcRBBCAaLEhbjlRh3CBxGKd\n\
+    v7c3zFBD2mHiMJQZiz30zLp0SbphRQyr+ueFRkuwigArJIaySFK8euW+Oy4SuQ2p\n\
+    n49MvLtRKvQDqMXTiQPJqfG5Xb85aWw6qJ1nShU7Y0nU2RLIPFUS+/IjWQdZ05U2\n\
+    YrEMv8VrK3RBR6wo4KMCAwEAAaAAMA0GCSqGSIb3DQEBBQUAA4IBAQBLV0UHPoFC\n\
+    66ekKwI21hIpBZ2StzXoQx9RfCoKnx3zCrKZ/76939rabgllASdQw9hQjOsyWnrb\n\
+    I1woRuVScqMAYdlcqn5eV7Iy5PjAkXDI2fxZamNKG0EwDsTEE+Bti+YkW/aHrjFQ\n\
+    a9Lwl6ooAJdyW4ksopN9AuP0JqYPpIMfS+dAIPuSj44/ndk4xlG+CYrBPe6CP0S4\n\
+    Wobj8WIqW9RGD6FhI2+l9E0BsyOvBhLcZE6fVVt9/RooccsJ5IYBBADigKxabzQB\n\
+    YLRh3df1A/Y9f+mwW76LW/Snzy8bSBv1lGUUoCaxa3YZSBklHM5PUcrYMEwm5KRu\n\
+    d/xZN6C+nRrj\n\
+    -----END CERTIFICATE REQUEST-----\n";
+
+#[test]
+fn a_request_that_is_signed_with_sha1_is_refused_and_one_with_sha256_is_not() {
+    let (folder, now) = (tempfile::tempdir().unwrap(), OffsetDateTime::now_utc());
+    let issuer = issuer(folder.path(), now);
+    let error = issuer.sign_at(SHA1, &id(CART), None, now).unwrap_err();
+    let IssuerError::Csr(CsrError::SignatureAlgorithm(algorithm)) = error else {
+        panic!("{error}");
+    };
+    assert_eq!(
+        algorithm, "1.2.840.113549.1.1.5",
+        "sha1WithRSAEncryption (RFC 8017)"
+    );
+    for algorithm in [
+        &rcgen::PKCS_RSA_SHA256,
+        &rcgen::PKCS_ECDSA_P256_SHA256,
+        &rcgen::PKCS_ECDSA_P384_SHA384,
+        &rcgen::PKCS_ED25519,
+    ] {
+        let key = KeyPair::generate_for(algorithm).unwrap();
+        let params = CertificateParams::new(Vec::<String>::new()).unwrap();
+        let csr = params.serialize_request(&key).unwrap().pem().unwrap();
+        assert!(issuer.sign_at(&csr, &id(CART), None, now).is_ok());
     }
 }
 
@@ -302,6 +344,15 @@ async fn create(
     let folder = tempfile::tempdir().unwrap();
     let issuer = Arc::new(issuer(folder.path(), OffsetDateTime::now_utc()));
     let service = CertificateService::new(issuer, Arc::new(Fixed), Arc::new(Fixed));
+    ask(&service, node, identity, csr).await
+}
+
+async fn ask(
+    service: &CertificateService,
+    node: Option<&'static str>,
+    identity: Option<&str>,
+    csr: &str,
+) -> Result<usize, Code> {
     let metadata = identity.map(|identity| {
         let value = Value {
             kind: Some(Kind::StringValue(identity.into())),
@@ -359,4 +410,45 @@ async fn a_request_without_an_identity_or_with_garbage_is_an_invalid_argument() 
             Err(Code::InvalidArgument)
         );
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_node_that_asks_too_often_is_refused_for_a_while_and_each_answer_is_counted() {
+    let folder = tempfile::tempdir().unwrap();
+    let issuer = Arc::new(issuer(folder.path(), OffsetDateTime::now_utc()));
+    let counted = Arc::new(std::sync::Mutex::new(Vec::new()));
+    let counter = Arc::clone(&counted);
+    let service = CertificateService::new(issuer, Arc::new(Fixed), Arc::new(Fixed))
+        .at_pace(Pace {
+            burst: 3,
+            per_second: 1,
+        })
+        .observed_by(move |outcome| counter.lock().unwrap().push(outcome));
+    let csr = csr_with(&[]);
+    let other = "spiffe://cluster.local/ns/shop/sa/other";
+    let (node_a, node_b) = (Some("node-a"), Some("node-b"));
+    let refused = Err(Code::PermissionDenied);
+    assert_eq!(ask(&service, node_a, Some(CART), &csr).await, Ok(2));
+    assert_eq!(ask(&service, node_a, Some(other), &csr).await, refused);
+    let garbage = ask(&service, node_a, Some(CART), "garbage").await;
+    assert_eq!(garbage, Err(Code::InvalidArgument));
+    let too_many = ask(&service, node_a, Some(CART), &csr).await;
+    assert_eq!(too_many, Err(Code::ResourceExhausted));
+    assert_eq!(ask(&service, node_b, Some(CART), &csr).await, refused);
+    let unknown = ask(&service, None, Some(CART), &csr).await;
+    assert_eq!(unknown, Err(Code::Unauthenticated));
+    tokio::time::advance(Duration::from_secs(1)).await;
+    assert_eq!(ask(&service, node_a, Some(CART), &csr).await, Ok(2));
+    assert_eq!(
+        *counted.lock().unwrap(),
+        [
+            Outcome::Signed,
+            Outcome::NotPermitted,
+            Outcome::Invalid,
+            Outcome::TooMany,
+            Outcome::NotPermitted,
+            Outcome::Unauthenticated,
+            Outcome::Signed,
+        ]
+    );
 }

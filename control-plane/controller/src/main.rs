@@ -18,7 +18,7 @@ mod problems;
 mod serving;
 mod transitions;
 
-use std::{process::ExitCode, sync::Arc, time::Duration};
+use std::{io::IsTerminal, process::ExitCode, sync::Arc, time::Duration};
 
 use anyhow::Context;
 use clap::Parser;
@@ -43,6 +43,7 @@ fn main() -> ExitCode {
     tracing_subscriber::fmt()
         .with_env_filter(tracing_subscriber::EnvFilter::new(&arguments.log))
         .with_target(false)
+        .with_ansi(std::io::stderr().is_terminal())
         .with_writer(std::io::stderr)
         .init();
     // Several crates of the build know more than one provider; this one counts.
@@ -95,7 +96,7 @@ async fn run(arguments: Arguments) -> anyhow::Result<()> {
     let admin = admin::serve(
         arguments.metrics_listen,
         board.clone(),
-        metrics,
+        Arc::clone(&metrics),
         xds.clone(),
     );
     let admin = tokio::spawn(admin.await?);
@@ -109,7 +110,8 @@ async fn run(arguments: Arguments) -> anyhow::Result<()> {
         Arc::clone(&issuer),
         Arc::new(TokenCaller(tokens)),
         Arc::new(board.clone()),
-    );
+    )
+    .observed_by(move |outcome| metrics.certificate(outcome));
     let incoming = serving::listen(&arguments, issuer, shutdown.clone()).await?;
     let drain = shutdown.clone();
     let server = heddle_xds_server::server::http2(tonic::transport::Server::builder())
@@ -149,3 +151,6 @@ fn shutdown_on_signals() -> anyhow::Result<CancellationToken> {
     }
     Ok(token)
 }
+
+#[cfg(test)]
+mod tests;

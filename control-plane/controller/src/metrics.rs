@@ -1,8 +1,9 @@
 //! What the control plane counts.
 
+use heddle_issuer::Outcome;
 use prometheus_client::{
     encoding::text::encode,
-    metrics::{counter::Counter, gauge::Gauge, histogram::Histogram},
+    metrics::{counter::Counter, family::Family, gauge::Gauge, histogram::Histogram},
     registry::Registry,
 };
 
@@ -19,6 +20,8 @@ pub(crate) struct Metrics {
     pub(crate) problems: Gauge,
     /// Open streams.
     pub(crate) streams: Gauge,
+    /// Requests for certificates, by what became of them.
+    certificates: Family<[(&'static str, &'static str); 1], Counter>,
 }
 
 impl Metrics {
@@ -43,6 +46,12 @@ impl Metrics {
             problems.clone(),
         );
         registry.register("xds_streams", "Open xDS streams", streams.clone());
+        let certificates = Family::default();
+        registry.register(
+            "certificate_requests",
+            "Requests for certificates",
+            certificates.clone(),
+        );
         Self {
             registry,
             rounds,
@@ -50,7 +59,21 @@ impl Metrics {
             seconds,
             problems,
             streams,
+            certificates,
         }
+    }
+
+    /// Counts a request for a certificate.
+    pub(crate) fn certificate(&self, outcome: Outcome) {
+        let word = match outcome {
+            Outcome::Signed => "signed",
+            Outcome::Unauthenticated => "unauthenticated",
+            Outcome::TooMany => "too_many",
+            Outcome::NotPermitted => "not_permitted",
+            Outcome::Invalid => "invalid",
+            Outcome::Failed => "failed",
+        };
+        self.certificates.get_or_create(&[("outcome", word)]).inc();
     }
 
     /// In the OpenMetrics text format.

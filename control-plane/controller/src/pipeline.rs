@@ -5,7 +5,7 @@ use std::{collections::BTreeSet, sync::Arc, time::Duration};
 use heddle_issuer::Issuer;
 use heddle_resolve::{Resolver, Statuses};
 use heddle_snapshot::Snapshot;
-use heddle_sources::{Severity, Update, Updates};
+use heddle_sources::{Places, Severity, Update, Updates};
 use heddle_translate::Translator;
 use tokio::{
     sync::watch,
@@ -43,6 +43,7 @@ pub(crate) struct Pipeline {
     metrics: Arc<Metrics>,
     problems: Problems,
     unreadable: BTreeSet<String>,
+    places: Arc<Places>,
     /// What was told once and is nobody's problem.
     noted: BTreeSet<String>,
 }
@@ -69,6 +70,7 @@ impl Pipeline {
             metrics,
             problems: Problems::default(),
             unreadable: BTreeSet::new(),
+            places: Arc::default(),
             noted: BTreeSet::new(),
         }
     }
@@ -115,13 +117,20 @@ impl Pipeline {
                     tracing::info!("{note}");
                 }
             }
+            self.places = update.places;
             self.resolver.update(&update.cluster, &update.changes);
         }
         let resolved = self.resolver.resolved();
         let bundle = self.bundle.borrow_and_update().clone();
         let translated = self.translator.update(&resolved.mesh, &bundle);
         let mut problems = self.unreadable.clone();
-        problems.extend(resolved.problems.iter().map(ToString::to_string));
+        problems.extend(resolved.problems.iter().map(|problem| {
+            // As the source itself tells its problems: with the file, if there is one.
+            match self.places.get(&problem.object) {
+                Some(place) => format!("{place} {problem}"),
+                None => problem.to_string(),
+            }
+        }));
         self.problems.tell(&problems);
         self.metrics
             .problems

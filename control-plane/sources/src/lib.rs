@@ -13,5 +13,5 @@ pub mod kubernetes;
 mod problem;
 mod updates;
 
-pub use problem::{Problem, Severity};
+pub use problem::{Place, Places, Problem, Severity};
 pub use updates::{Update, Updates};

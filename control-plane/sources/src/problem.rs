@@ -1,6 +1,6 @@
 //! What could not be read, in words for the user who wrote it.
 
-use std::{fmt, sync::Arc};
+use std::{collections::BTreeMap, fmt, sync::Arc};
 
 use heddle_resources::ObjectId;
 
@@ -55,6 +55,24 @@ impl Problem {
             severity: Severity::Error,
             message: message.into(),
         }
+    }
+}
+
+/// Where an object is defined. Prints as `lesson/routes.yaml#2`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Place {
+    /// The file, relative to the watched folder.
+    pub file: Arc<str>,
+    /// Which document of the file, counted from 1 without empty ones.
+    pub document: usize,
+}
+
+/// Where objects are defined.
+pub type Places = BTreeMap<ObjectId, Place>;
+
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}#{}", self.file, self.document)
     }
 }
 

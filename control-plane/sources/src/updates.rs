@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use heddle_resources::{ChangeSet, Cluster};
 use tokio::{sync::Notify, task::JoinHandle};
 
-use crate::Problem;
+use crate::{Places, Problem};
 
 /// All objects at one moment, and what is new about them.
 #[derive(Clone, Debug)]
@@ -16,6 +16,8 @@ pub struct Update {
     pub changes: ChangeSet,
     /// What cannot be read at this moment (not only what is new), sorted.
     pub problems: Arc<[Problem]>,
+    /// Where each object is defined, for the words of whoever finds something wrong with it later. Empty if there are no files.
+    pub places: Arc<Places>,
 }
 
 /// The receiving end of a source. Dropping it ends the source.

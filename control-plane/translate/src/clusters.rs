@@ -41,8 +41,8 @@ pub(crate) const LOCAL: &str = "local";
 /// Name of the cluster that is never sent: what is routed there is answered 500.
 pub(crate) const INVALID_BACKEND: &str = "invalid-backend";
 
-/// Limit for one attempt to connect.
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(1);
+/// Limit for one attempt to connect: one lost packet, which is sent again after 1 s (RFC 6298, 2.1), does not fail it.
+const CONNECT_TIMEOUT: Duration = Duration::from_millis(1500);
 
 /// The cluster of a Service port.
 #[derive(Debug, PartialEq)]

@@ -25,7 +25,10 @@ use crate::{
 pub(crate) enum References {
     /// Yes: a Gateway opens Services to the outside.
     NeedGrants,
-    /// No: in the mesh every client can reach every Service anyway, and policy decides (GEP-1294, "Namespace boundaries").
+    /// No. GEP-1294, "Namespace boundaries": "Routes of either type can send traffic to `backendRefs` in any namespace. Unlike `Gateway` bound routes, this is
+    /// allowed without a `ReferenceGrant`", because a mesh's routes augment Services that every client can reach anyway, and policy decides who may. The GEP
+    /// wants grants from a mesh that does open more; this one does not: the destination's policy sees the client itself, however it was routed.
+    /// (The `MeshConsumerRoute` conformance test has no grant either.)
     Free,
 }
 

@@ -216,6 +216,13 @@ fn read_rule(
                 }
                 backends.push(backend);
             }
+            let wants_none =
+                |backend: &BackendRef| backend.weight == 0 && backend.refused.is_none();
+            if !backends.is_empty() && backends.iter().all(wants_none) {
+                // As the API wants it, so no condition says it; but hardly as anybody wants it.
+                let message = "the weights of all backends are 0; the requests that it is for are answered 500";
+                report.add(format!("{at}.backendRefs"), message);
+            }
             Action::Forward {
                 backends,
                 rewrite_path,

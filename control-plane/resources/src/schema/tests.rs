@@ -41,7 +41,7 @@ fn refusal(result: Result<Object, Vec<String>>) -> String {
 }
 
 #[test]
-fn every_kind_has_a_schema_that_accepts_its_emptiest_object() {
+fn every_kind_has_a_schema_that_accepts_its_emptiest_object_and_no_unknown_field() {
     for kind in Kind::ALL {
         let spec: Value = match kind {
             Kind::Gateway => {
@@ -68,8 +68,18 @@ fn every_kind_has_a_schema_that_accepts_its_emptiest_object() {
             document["addressType"] = "IPv4".into();
             document["endpoints"] = json!([]);
         }
-        let read = Object::parse(*kind, document);
+        let read = Object::parse(*kind, document.clone());
         assert!(read.is_ok(), "{kind:?}: {read:?}");
+        for place in ["", "/metadata"] {
+            let mut document = document.clone();
+            document.pointer_mut(place).unwrap()["surprise"] = json!(1);
+            let violations = Object::parse(*kind, document).unwrap_err();
+            let refused: Vec<_> = violations.iter().map(ToString::to_string).collect();
+            assert!(
+                refused[0].contains(r#"unknown field "surprise""#),
+                "{kind:?}: {refused:?}"
+            );
+        }
     }
 }
 

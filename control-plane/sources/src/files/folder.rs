@@ -12,11 +12,12 @@ use heddle_resources::{ChangeSet, Cluster, Object, ObjectId};
 
 use super::{
     FolderError,
+    batch::Visit,
     file::{Entry, File, MOST_BYTES, is_policy},
     identity,
-    scan::{Found, Look, Suspects, scan},
+    scan::{Found, Look, scan},
 };
-use crate::{Problem, Severity, Update};
+use crate::{Place, Places, Problem, Severity, Update};
 
 /// The folder as it was last read.
 #[derive(Debug)]
@@ -25,6 +26,7 @@ pub(super) struct Folder {
     files: BTreeMap<Arc<str>, (Option<Look>, File)>,
     held: BTreeMap<ObjectId, Held>,
     cluster: Arc<Cluster>,
+    places: Arc<Places>,
 }
 
 /// An object that is in effect.
@@ -38,6 +40,16 @@ struct Held {
     document: usize,
 }
 
+impl Held {
+    fn place((id, held): (&ObjectId, &Self)) -> (ObjectId, Place) {
+        let place = Place {
+            file: Arc::clone(&held.file),
+            document: held.document,
+        };
+        (id.clone(), place)
+    }
+}
+
 impl Folder {
     /// A folder of which nothing has been read yet.
     pub(super) fn open(root: PathBuf) -> Result<Self, FolderError> {
@@ -49,6 +61,7 @@ impl Folder {
                 files: BTreeMap::new(),
                 held: BTreeMap::new(),
                 cluster: Arc::default(),
+                places: Arc::default(),
             }),
             Err(source) => Err(FolderError {
                 folder: root,
@@ -63,10 +76,10 @@ impl Folder {
     }
 
     /// Reads what looks different or is suspected, and tells what that changes.
-    pub(super) fn refresh(&mut self, suspects: &Suspects) -> Update {
+    pub(super) fn refresh(&mut self, visit: &Visit) -> Update {
         let mut problems = Vec::new();
         match scan(&self.root) {
-            Ok(found) => self.read(found, suspects),
+            Ok(found) => self.read(found, visit),
             Err(error) => {
                 let message = format!(
                     "the folder cannot be listed ({error}); the last good state stays in effect"
@@ -86,22 +99,31 @@ impl Folder {
             cluster: Arc::clone(&self.cluster),
             changes,
             problems: tidy(problems).into(),
+            places: Arc::clone(&self.places),
         }
     }
 
-    fn read(&mut self, found: BTreeMap<Arc<str>, Found>, suspects: &Suspects) {
+    fn read(&mut self, found: BTreeMap<Arc<str>, Found>, visit: &Visit) {
         self.files.retain(|name, _| found.contains_key(name));
-        for (name, Found { path, look }) in found {
+        for (name, found) in found {
+            if visit.postpones(&found) {
+                continue;
+            }
+            let Found { path, look } = found;
             let look = look.map_err(|error| error.to_string());
             let known = self.files.get(&name).and_then(|(look, _)| *look);
-            if look.as_ref().ok().copied() == known && known.is_some() && !suspects.contains(&path)
-            {
+            let looks_the_same = known.is_some() && look.as_ref().ok().copied() == known;
+            if looks_the_same && !visit.suspects(&path) {
                 continue;
             }
             let file = match &look {
                 Ok(_) => read_file(&path, &name),
                 Err(error) => Some(File::unreadable(&name, format!("cannot be read: {error}"))),
             };
+            if known.is_some() && Look::at(&path).ok() != look.as_ref().ok().copied() {
+                // It changed while it was read: maybe half of it. That is a change of its own, which will be noticed.
+                continue;
+            }
             match file {
                 Some(file) => self.files.insert(name, (look.ok(), file)),
                 None => self.files.remove(&name),
@@ -199,6 +221,10 @@ impl Folder {
             }
         }
         self.held = next;
+        let places: Places = self.held.iter().map(Held::place).collect();
+        if places != *self.places {
+            self.places = Arc::new(places);
+        }
         changes
     }
 }

@@ -11,6 +11,9 @@
 //! - **The first definition wins.** If two documents define the same object, the first by (file, document) counts, and the other is a problem.
 //! - `metadata.uid`, if absent, is derived from kind, namespace and name; `metadata.generation` counts the changes.
 //!
+//! - **A file counts when it is whole.** One that is being written is not read before it is closed, so that an editor, or a shell's `>`, that first empties
+//!   a file deletes nothing.
+//!
 //! Changes are noticed by inotify, however the file is saved (in place, or by renaming another over it); a slow poll is the safety net where
 //! events are lost (network file systems, a folder that is replaced as a whole).
 
@@ -39,17 +42,21 @@ pub struct Settings {
     pub quiet: Duration,
     /// A change is read after this long, however busy the folder is.
     pub patience: Duration,
+    /// How long a file that somebody began to write and did not close is left alone after the last byte. What is read of it then may
+    /// be half of it; without an end nobody would hear of a file that is never closed, or was cut by its path (truncate(2)).
+    pub unfinished: Duration,
     /// How often the folder is looked at without an event.
     pub poll: Duration,
 }
 
 impl Settings {
-    /// Watches a folder with the usual intervals: 20 ms quiet, 500 ms patience, a poll every 5 s.
+    /// Watches a folder with the usual intervals: 20 ms quiet, 500 ms patience, a minute for what is unfinished, a poll every 5 s.
     pub fn new(folder: impl Into<PathBuf>) -> Self {
         Self {
             folder: folder.into(),
             quiet: Duration::from_millis(20),
             patience: Duration::from_millis(500),
+            unfinished: Duration::from_secs(60),
             poll: Duration::from_secs(5),
         }
     }
@@ -71,7 +78,7 @@ pub struct FolderError {
 /// The folder itself cannot be read. What is wrong inside it is among the problems.
 pub fn read(folder: impl Into<PathBuf>) -> Result<(Arc<Cluster>, Vec<Problem>), FolderError> {
     let mut folder = Folder::open(folder.into())?;
-    let update = folder.refresh(&scan::Suspects::None);
+    let update = folder.refresh(&batch::Visit::now(scan::Suspects::None));
     Ok((update.cluster, update.problems.to_vec()))
 }
 

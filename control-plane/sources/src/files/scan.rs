@@ -6,6 +6,7 @@ use std::{
     os::unix::fs::MetadataExt,
     path::{Path, PathBuf},
     sync::Arc,
+    time::{Duration, SystemTime},
 };
 
 use super::file::is_manifest;
@@ -18,7 +19,7 @@ const MOST_DEPTH: usize = 16;
 pub(super) enum Suspects {
     /// None: only what looks different is read again.
     None,
-    /// These.
+    /// These, and everything inside of those that are folders.
     These(BTreeSet<PathBuf>),
     /// Any.
     All,
@@ -29,7 +30,7 @@ impl Suspects {
     pub(super) fn contains(&self, path: &Path) -> bool {
         match self {
             Self::None => false,
-            Self::These(paths) => paths.contains(path),
+            Self::These(paths) => path.ancestors().any(|part| paths.contains(part)),
             Self::All => true,
         }
     }
@@ -45,6 +46,21 @@ pub(super) struct Look {
 }
 
 impl Look {
+    /// Looks at a file.
+    pub(super) fn at(path: &Path) -> io::Result<Self> {
+        fs::metadata(path).map(|metadata| Self::of(&metadata))
+    }
+
+    /// When its content or its entry changed last. Unlike the modification time, no program can set it.
+    pub(super) fn changed_at(&self) -> SystemTime {
+        let (seconds, nanoseconds) = self.changed;
+        let since = Duration::new(
+            u64::try_from(seconds).unwrap_or_default(),
+            u32::try_from(nanoseconds).unwrap_or_default(),
+        );
+        SystemTime::UNIX_EPOCH + since
+    }
+
     fn of(metadata: &fs::Metadata) -> Self {
         Self {
             inode: metadata.ino(),

@@ -8,8 +8,13 @@ use tokio::{
     time::{Instant, Interval, MissedTickBehavior, interval, timeout_at},
 };
 
-use super::{Settings, batch::Batch, folder::Folder, scan::Suspects};
-use crate::{Problem, updates::Publisher};
+use super::{
+    Settings,
+    batch::{Batch, Visit},
+    folder::Folder,
+    scan::Suspects,
+};
+use crate::{Places, Problem, updates::Publisher};
 
 type Events = UnboundedReceiver<notify::Result<notify::Event>>;
 
@@ -27,11 +32,12 @@ pub(super) async fn run(mut folder: Folder, settings: Settings, publisher: Publi
     let mut poll = interval(settings.poll.max(Duration::from_millis(10)));
     poll.set_missed_tick_behavior(MissedTickBehavior::Delay);
     poll.tick().await;
-    let mut suspects = Suspects::All;
-    let mut published: Option<Arc<[Problem]>> = None;
+    let mut visit = Visit::now(Suspects::All);
+    let mut batch = Batch::default();
+    let mut published: Option<(Arc<[Problem]>, Arc<Places>)> = None;
     loop {
         let reading = tokio::task::spawn_blocking(move || {
-            let update = folder.refresh(&suspects);
+            let update = folder.refresh(&visit);
             (folder, update)
         });
         // The other end is only lost when the runtime shuts down, or by a panic, which ends this source as well.
@@ -39,11 +45,12 @@ pub(super) async fn run(mut folder: Folder, settings: Settings, publisher: Publi
             return;
         };
         folder = next;
-        if !update.changes.is_empty() || published.as_ref() != Some(&update.problems) {
-            published = Some(Arc::clone(&update.problems));
+        let told = (Arc::clone(&update.problems), Arc::clone(&update.places));
+        if !update.changes.is_empty() || published.as_ref() != Some(&told) {
+            published = Some(told);
             publisher.publish(update);
         }
-        suspects = change(&mut events, &mut poll, &settings).await;
+        visit = change(&mut batch, &mut events, &mut poll, &settings).await;
     }
 }
 
@@ -60,24 +67,33 @@ fn watcher(
 }
 
 /// Waits for the next poll, or for an event and then until the burst that it belongs to is over.
-async fn change(events: &mut Events, poll: &mut Interval, settings: &Settings) -> Suspects {
-    let mut batch = Batch::default();
-    loop {
+async fn change(
+    batch: &mut Batch,
+    events: &mut Events,
+    poll: &mut Interval,
+    settings: &Settings,
+) -> Visit {
+    while !batch.has_news() {
         tokio::select! {
             // Without a watcher there are no events, ever.
-            Some(event) = events.recv() => if batch.add(event) { break },
-            _ = poll.tick() => return Suspects::None,
+            Some(event) = events.recv() => {
+                batch.add(event);
+            }
+            _ = poll.tick() => {
+                while let Ok(event) = events.try_recv() {
+                    batch.add(event);
+                }
+                batch.give_up(settings.unfinished);
+                return batch.poll(settings);
+            }
         }
     }
     let latest = Instant::now() + settings.patience;
     loop {
-        let end = match batch.is_being_written() {
-            true => latest,
-            false => latest.min(Instant::now() + settings.quiet),
-        };
-        match timeout_at(end, events.recv()).await {
+        let next = latest.min(Instant::now() + settings.quiet);
+        match timeout_at(next, events.recv()).await {
             Ok(Some(event)) => batch.add(event),
-            Ok(None) | Err(_) => return batch.suspects(),
-        };
+            Ok(None) | Err(_) => return batch.visit(settings, next < latest),
+        }
     }
 }

@@ -74,6 +74,7 @@ impl Collector {
             cluster: Arc::clone(&self.cluster),
             changes: std::mem::take(&mut self.changes),
             problems: problems.into(),
+            places: Arc::default(),
         })
     }
 

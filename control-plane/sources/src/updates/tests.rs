@@ -15,6 +15,7 @@ fn update(names: &[&str]) -> Update {
         cluster: Arc::default(),
         changes: names.iter().map(|name| id(name)).collect(),
         problems: Arc::from([]),
+        places: Arc::default(),
     }
 }
 

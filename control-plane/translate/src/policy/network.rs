@@ -1,5 +1,7 @@
 //! NetworkPolicy.
 
+use std::collections::BTreeMap;
+
 use heddle_model::{NetworkRule, Peer, PortRange, Ports, Transport};
 use heddle_proto::{
     envoy::{
@@ -19,7 +21,8 @@ use crate::wire::{cidr, extension};
 
 /// Who may connect to an isolated pod.
 pub(crate) fn ingress_rules(rules: &[NetworkRule]) -> Rules {
-    collect(rules, "ingress", |rule| {
+    let mut policies = BTreeMap::new();
+    for rule in rules {
         let principals = match &rule.peers {
             None => vec![any_principal()],
             Some(peers) => peers.iter().map(source).collect(),
@@ -28,59 +31,61 @@ pub(crate) fn ingress_rules(rules: &[NetworkRule]) -> Rules {
             Ports::All => vec![any_permission()],
             Ports::These(ranges) => ranges.iter().map(port).collect(),
         };
-        (permissions, principals)
-    })
-}
-
-/// Where an isolated pod may connect to.
-pub(crate) fn egress_rules(rules: &[NetworkRule]) -> Rules {
-    collect(rules, "egress", |rule| {
-        let mut conditions = Vec::new();
-        let destinations = rule
-            .peers
-            .as_ref()
-            .map(|peers| peers.iter().map(destination));
-        let ports = match &rule.ports {
-            Ports::All => None,
-            Ports::These(ranges) => Some(ranges.iter().map(port)),
-        };
-        let impossible = destinations.as_ref().is_some_and(|list| list.len() == 0)
-            || ports.as_ref().is_some_and(|list| list.len() == 0);
-        conditions.extend(destinations.map(|list| one_of(list.collect())));
-        conditions.extend(ports.map(|list| one_of(list.collect())));
-        let permissions = match (impossible, conditions.is_empty()) {
-            (true, _) => Vec::new(),
-            (false, true) => vec![any_permission()],
-            (false, false) => vec![all_of(conditions)],
-        };
-        (permissions, vec![any_principal()])
-    })
-}
-
-fn collect(
-    rules: &[NetworkRule],
-    direction: &str,
-    conditions: impl Fn(&NetworkRule) -> (Vec<Permission>, Vec<Principal>),
-) -> Rules {
-    let policies = rules
-        .iter()
-        .filter_map(|rule| {
-            let (permissions, principals) = conditions(rule);
-            // rbac.v3 wants at least one of each; a rule without can match nothing (a named port that nobody has).
-            (!permissions.is_empty() && !principals.is_empty()).then(|| {
-                let policy = Policy {
+        // rbac.v3 wants at least one of each; a rule without can match nothing (a named port that nobody has).
+        if !permissions.is_empty() && !principals.is_empty() {
+            policies.insert(
+                name(rule, "ingress"),
+                Policy {
                     permissions,
                     principals,
                     ..Policy::default()
-                };
-                (
-                    format!("{} {direction} rule {}", rule.policy, rule.index),
-                    policy,
-                )
-            })
-        })
-        .collect();
+                },
+            );
+        }
+    }
     Rules { policies }
+}
+
+/// Where an isolated pod may connect to. What the model took apart, because a named port has another number at each peer, is
+/// one policy again: a request is allowed if any of its permissions holds, and peers are part of them.
+pub(crate) fn egress_rules(rules: &[NetworkRule]) -> Rules {
+    let mut policies = BTreeMap::new();
+    for rule in rules {
+        let Some(permission) = egress_permission(rule) else {
+            continue;
+        };
+        let policy = policies
+            .entry(name(rule, "egress"))
+            .or_insert_with(|| Policy {
+                principals: vec![any_principal()],
+                ..Policy::default()
+            });
+        policy.permissions.push(permission);
+    }
+    Rules { policies }
+}
+
+/// `None`: nothing can match.
+fn egress_permission(rule: &NetworkRule) -> Option<Permission> {
+    let mut conditions = Vec::new();
+    if let Some(peers) = &rule.peers {
+        conditions.push(peers.iter().map(destination).collect::<Vec<_>>());
+    }
+    if let Ports::These(ranges) = &rule.ports {
+        conditions.push(ranges.iter().map(port).collect());
+    }
+    if conditions.iter().any(Vec::is_empty) {
+        return None;
+    }
+    if conditions.is_empty() {
+        return Some(any_permission());
+    }
+    Some(all_of(conditions.into_iter().map(one_of).collect()))
+}
+
+/// One name for each rule that the user wrote.
+fn name(rule: &NetworkRule, direction: &str) -> String {
+    format!("{} {direction} rule {}", rule.policy, rule.index)
 }
 
 fn source(peer: &Peer) -> Principal {

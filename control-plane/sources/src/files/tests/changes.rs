@@ -158,6 +158,8 @@ fn an_object_can_move_to_another_file() {
     manifests.write("a.yaml", "");
     let moved = manifests.refresh();
     assert!(moved.changes.is_empty() && moved.problems.is_empty());
+    let place = &moved.places[&id(Kind::Service, "a")];
+    assert_eq!(place.to_string(), "b.yaml#1");
     assert_eq!(port(&moved.cluster, "a"), Some(1));
 }
 

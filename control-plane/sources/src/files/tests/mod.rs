@@ -7,7 +7,7 @@ use std::{fs, path::Path};
 use heddle_resources::{ChangeSet, Cluster, Kind, ObjectId};
 use tempfile::TempDir;
 
-use super::{folder::Folder, scan::Suspects};
+use super::{batch::Visit, folder::Folder, scan::Suspects};
 use crate::Update;
 
 /// A folder of YAML that can be written and read again.
@@ -36,7 +36,7 @@ impl Manifests {
 
     fn refresh(&mut self) -> Update {
         // Two writes within one tick of the clock look the same from outside; here everything is looked into.
-        self.read.refresh(&Suspects::All)
+        self.read.refresh(&Visit::now(Suspects::All))
     }
 }
 

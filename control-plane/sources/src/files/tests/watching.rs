@@ -92,22 +92,28 @@ async fn a_broken_edit_is_told_and_keeps_the_last_good_object() {
 }
 
 #[tokio::test]
-async fn a_file_that_is_being_written_is_read_when_it_is_closed() {
+async fn a_file_that_is_being_written_is_read_when_it_is_closed_and_holds_up_no_other() {
     use std::io::Write;
     let folder = TempDir::new().unwrap();
     let both = format!("{}---\n{}", service("a", 1), service("b", 1));
     write(folder.path(), "a.yaml", &both);
     let settings = files::Settings {
-        poll: NEVER,
-        patience: NEVER,
+        // Looked at all the time: not even the poll may believe half a file.
+        poll: Duration::from_millis(10),
+        unfinished: NEVER,
         ..files::Settings::new(folder.path())
     };
     let mut updates = files::watch(settings).unwrap();
     until(&mut updates, "b", Some(1)).await;
+    // A shell's `>`: the file is empty from here on.
     let mut file = fs::File::create(folder.path().join("a.yaml")).unwrap();
-    file.write_all(service("a", 2).as_bytes()).unwrap();
-    // Longer than the quiet after which a burst is over: only the open file holds it back.
-    tokio::time::sleep(Duration::from_millis(100)).await;
+    for (port, more) in [(1, ""), (2, &*service("a", 2))] {
+        file.write_all(more.as_bytes()).unwrap();
+        write(folder.path(), "c.yaml", service("c", port));
+        let update = until(&mut updates, "c", Some(port.into())).await;
+        assert_eq!(update.changes, services(&["c"]));
+        assert!(update.problems.is_empty());
+    }
     file.write_all(format!("---\n{}", service("b", 2)).as_bytes())
         .unwrap();
     drop(file);
@@ -116,6 +122,44 @@ async fn a_file_that_is_being_written_is_read_when_it_is_closed() {
         (port(&update.cluster, "a"), port(&update.cluster, "b")),
         (Some(2), Some(2))
     );
+    // An empty file that was closed is meant so.
+    fs::File::create(folder.path().join("a.yaml")).unwrap();
+    until(&mut updates, "a", None).await;
+}
+
+#[tokio::test]
+async fn a_file_that_is_made_anew_after_the_old_one_was_moved_away_is_read_when_it_is_closed() {
+    use std::io::Write;
+    let folder = TempDir::new().unwrap();
+    let path = folder.path().join("a.yaml");
+    write(folder.path(), "a.yaml", service("a", 1));
+    let mut updates = watch(folder.path(), NEVER);
+    until(&mut updates, "a", Some(1)).await;
+    // As an editor that keeps a backup.
+    fs::rename(&path, folder.path().join("a.yaml~")).unwrap();
+    let mut file = fs::File::create(&path).unwrap();
+    write(folder.path(), "b.yaml", service("b", 1));
+    let update = until(&mut updates, "b", Some(1)).await;
+    assert_eq!(port(&update.cluster, "a"), Some(1));
+    file.write_all(service("a", 2).as_bytes()).unwrap();
+    drop(file);
+    until(&mut updates, "a", Some(2)).await;
+}
+
+#[tokio::test]
+async fn a_file_that_is_never_closed_is_read_in_the_end() {
+    use std::io::Write;
+    let folder = TempDir::new().unwrap();
+    let settings = files::Settings {
+        poll: Duration::from_millis(10),
+        unfinished: Duration::from_millis(1),
+        ..files::Settings::new(folder.path())
+    };
+    let mut updates = files::watch(settings).unwrap();
+    updates.next().await.unwrap();
+    let mut file = fs::File::create(folder.path().join("a.yaml")).unwrap();
+    file.write_all(service("a", 1).as_bytes()).unwrap();
+    until(&mut updates, "a", Some(1)).await;
 }
 
 #[tokio::test]

@@ -1,0 +1,66 @@
+//! Who may have which certificate.
+
+use heddle_identity::SpiffeId;
+use heddle_issuer::{CallerNode, Placement};
+use heddle_xds_server::BootstrapTokens;
+use tonic::{Code, metadata::MetadataMap};
+
+use super::*;
+use crate::authentication::TokenCaller;
+
+fn id(text: &str) -> SpiffeId {
+    text.parse().unwrap()
+}
+
+#[tokio::test]
+async fn an_identity_is_for_the_nodes_that_its_pods_run_on() {
+    let good = id("spiffe://cluster.local/ns/shop/sa/good");
+    assert!(!Board::new().may("node-a", &good), "nothing is known yet");
+    let mut running = Running::start(&[]).await;
+    let board = running.board.clone();
+    assert!(board.may("node-a", &good));
+    assert!(!board.may("node-b", &good));
+    assert!(!board.may("node-c", &good));
+    assert!(!board.may("node-a", &id("spiffe://cluster.local/ns/shop/sa/other")));
+    assert!(!board.may("node-a", &id("spiffe://elsewhere/ns/shop/sa/good")));
+    // The node proxy's own, with which it serves Gateways.
+    let own = id("spiffe://cluster.local/ns/heddle-system/sa/heddle-node-proxy");
+    assert!(board.may("node-a", &own) && board.may("node-b", &own));
+    running.write(
+        "_base.yaml",
+        &BASE.replace("nodeName: node-a", "nodeName: node-c"),
+    );
+    running
+        .until(|running| running.board.may("node-c", &good))
+        .await;
+    assert!(!board.may("node-a", &good), "its pod has left");
+}
+
+#[tokio::test]
+async fn only_a_valid_token_tells_the_node_of_a_signing_request() {
+    let file = tempfile::NamedTempFile::new().unwrap();
+    let tokens = "tokens:\n- {node: node-a, token: secret-a}\n- {node: node-b, token: secret-b, expires: 2001-01-01T00:00:00Z}\n";
+    fs::write(file.path(), tokens).unwrap();
+    let caller = TokenCaller(Arc::new(BootstrapTokens::open(file.path()).unwrap()));
+    let node = async |authorization: Option<&str>| {
+        let mut metadata = MetadataMap::new();
+        if let Some(value) = authorization {
+            metadata.insert("authorization", value.parse().unwrap());
+        }
+        caller.node(&metadata).await.map_err(|status| status.code())
+    };
+    assert_eq!(node(Some("Bearer secret-a")).await.as_deref(), Ok("node-a"));
+    for refused in [
+        None,
+        Some("Bearer wrong"),
+        Some("Bearer secret-b"),
+        Some("Bearer "),
+        Some("Basic secret-a"),
+    ] {
+        assert_eq!(
+            node(refused).await,
+            Err(Code::Unauthenticated),
+            "{refused:?}"
+        );
+    }
+}
