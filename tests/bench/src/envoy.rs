@@ -1,0 +1,94 @@
+//! Two Envoys with static configuration (`tests/bench/envoy`), one beside each pod, with certificates of the same kind as Heddle's: ECDSA P-256,
+//! a SPIFFE id that the other side checks.
+
+use std::{fs, path::Path, process::Command};
+
+use anyhow::{Context, bail};
+use nix::unistd::Pid;
+use rcgen::{
+    BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair, KeyUsagePurpose, SanType,
+};
+
+use crate::{
+    machine::Cores,
+    paths::MeasuredPath,
+    server,
+    site::{ENVOY, FOLDER, Site},
+};
+
+const CLIENT: &str = include_str!("../envoy/client.yaml");
+const SERVER: &str = include_str!("../envoy/server.yaml");
+
+/// The running Envoys.
+pub(crate) struct Envoys {
+    proxies: Vec<Pid>,
+    version: String,
+}
+
+impl Envoys {
+    /// Starts them; they may not be ready yet.
+    pub(crate) fn start(site: &mut Site, program: &Path, cores: &Cores) -> anyhow::Result<Self> {
+        let version = version(program)?;
+        write_certificates(&Path::new(FOLDER).join("certs"))?;
+        let mut proxies = Vec::new();
+        for (pod, configuration) in [("client", CLIENT), ("server", SERVER)] {
+            let file = format!("{FOLDER}/envoy-{pod}.yaml");
+            fs::write(&file, configuration)?;
+            let mut command = site.in_pod(ENVOY, pod, program, cores)?;
+            command
+                .args(["-c", &file, "--concurrency", "1"])
+                // Two on one machine would share the memory that a hot restart uses.
+                .args(["--disable-hot-restart", "--log-level", "warning"]);
+            proxies.push(site.start(&format!("envoy-{pod}"), command)?);
+        }
+        Ok(Self { proxies, version })
+    }
+
+    pub(crate) fn path(&self, site: &Site) -> anyhow::Result<MeasuredPath> {
+        Ok(MeasuredPath {
+            name: "Envoy",
+            version: self.version.clone(),
+            client: site.netns(ENVOY, "client")?,
+            http: ([127, 0, 0, 1], 80).into(),
+            bytes: Some(([127, 0, 0, 1], server::BYTES).into()),
+            proxies: self.proxies.clone(),
+        })
+    }
+}
+
+/// Out of `<program>  version: <commit>/1.40.0/Clean/RELEASE/BoringSSL`, the number and what follows.
+fn version(program: &Path) -> anyhow::Result<String> {
+    let output = Command::new(program).arg("--version").output();
+    let output = output.with_context(|| program.display().to_string())?;
+    let text = String::from_utf8_lossy(&output.stdout);
+    let version = text
+        .split_once("version: ")
+        .map(|(_, version)| version.trim());
+    match version.and_then(|version| version.split_once('/')) {
+        Some((_, number)) => Ok(format!("envoy {number}")),
+        None => bail!("{} is no Envoy: {text}", program.display()),
+    }
+}
+
+fn write_certificates(folder: &Path) -> anyhow::Result<()> {
+    fs::create_dir_all(folder)?;
+    let key = KeyPair::generate()?;
+    let mut root = CertificateParams::default();
+    root.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
+    root.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
+    root.distinguished_name
+        .push(DnType::CommonName, "bench root");
+    fs::write(folder.join("root.crt"), root.self_signed(&key)?.pem())?;
+    let issuer = Issuer::new(root, key);
+    for name in ["client", "server"] {
+        let key = KeyPair::generate()?;
+        let mut leaf = CertificateParams::default();
+        let identity = format!("spiffe://cluster.local/ns/bench/sa/{name}");
+        leaf.subject_alt_names = vec![SanType::URI(identity.try_into()?)];
+        leaf.key_usages = vec![KeyUsagePurpose::DigitalSignature];
+        let certificate = leaf.signed_by(&key, &issuer)?;
+        fs::write(folder.join(format!("{name}.crt")), certificate.pem())?;
+        fs::write(folder.join(format!("{name}.key")), key.serialize_pem())?;
+    }
+    Ok(())
+}

@@ -1,0 +1,131 @@
+//! `heddle-bench`: Heddle's data path beside Envoy's, in one run, on one machine.
+//!
+//! ```text
+//! client pod ─▶ proxy ═ mutual TLS ═▶ proxy ─▶ server pod     Heddle: two node proxies; Envoy: one beside each pod
+//! client pod ───────────────────────────────▶ server pod     direct: no proxy, a control for the latencies
+//! ```
+//!
+//! Three such pairs of pods stand in one testbed; the same load goes through one after the other, in turns. All proxies share one core;
+//! this process, which is client and server of all of them, has another. What is told is the proxies' CPU time for each unit of
+//! work, from the kernel's own counters. It judges nothing: no figure makes it fail, only a path that is not what it claims to be does.
+
+mod cases;
+mod counters;
+mod envoy;
+mod heddle;
+mod load;
+mod machine;
+mod paths;
+mod report;
+mod rounds;
+mod server;
+mod site;
+mod wire;
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    process::ExitCode,
+    time::{Duration, Instant},
+};
+
+use anyhow::Context;
+use clap::Parser;
+
+use crate::{
+    envoy::Envoys, heddle::Mesh, machine::Machine, report::Report, rounds::Plan, site::Site,
+};
+
+/// Measures Heddle beside its peers.
+#[derive(Parser, Clone, Debug)]
+#[command(name = "heddle-bench", version)]
+struct Arguments {
+    /// Folder of Heddle's built programs; without it, the folder of this one.
+    #[arg(long)]
+    programs: Option<PathBuf>,
+    /// Envoy's program; without it, Heddle and the direct path alone are measured.
+    #[arg(long)]
+    envoy: Option<PathBuf>,
+    /// Folder for `bench.md` and `bench.json`; the last one given counts.
+    #[arg(long, overrides_with = "out")]
+    out: PathBuf,
+    /// How often everything is measured, in turns.
+    #[arg(long, env = "BENCH_ROUNDS", default_value_t = 3, value_parser = clap::value_parser!(u16).range(1..=100))]
+    rounds: u16,
+    /// Seconds of each measurement, after half a second of the same load.
+    #[arg(long, env = "BENCH_SECONDS", default_value_t = 4.0)]
+    seconds: f64,
+    /// Only the cases whose names begin with one of these.
+    #[arg(long, env = "BENCH_CASES", value_delimiter = ',')]
+    cases: Vec<String>,
+    /// What is measured, for the report: a tag or commit.
+    #[arg(long, default_value = "unknown")]
+    revision: String,
+}
+
+fn main() -> anyhow::Result<ExitCode> {
+    let arguments = Arguments::parse();
+    if heddle_testbed::is_inside() {
+        inside(&arguments)?;
+        return Ok(ExitCode::SUCCESS);
+    }
+    fs::create_dir_all(&arguments.out)
+        .with_context(|| format!("cannot make {}", arguments.out.display()))?;
+    heddle_testbed::enter()
+}
+
+/// The part in the namespaces.
+fn inside(arguments: &Arguments) -> anyhow::Result<()> {
+    let begin = Instant::now();
+    let cores = machine::Cores::choose()?;
+    // All that is started from here on inherits it; the proxies are put elsewhere.
+    cores.keep_this_process_off_the_proxies()?;
+    let machine = Machine::read(&cores);
+    eprintln!("{machine}");
+    let mut site = Site::build()?;
+    let mesh = Mesh::start(&mut site, &programs(arguments)?, &cores)?;
+    let envoys = match &arguments.envoy {
+        Some(program) => Some(Envoys::start(&mut site, program, &cores)?),
+        None => {
+            eprintln!("no Envoy was given: Heddle and the direct path are measured alone");
+            None
+        }
+    };
+    let mut paths = Vec::from(mesh.paths(&site)?);
+    if let Some(envoys) = &envoys {
+        paths.push(envoys.path(&site)?);
+    }
+    paths.push(site.direct()?);
+    for path in &paths {
+        path.check().with_context(|| {
+            let logs = site.last_words();
+            format!("the path {} is not as it should be\n{logs}", path.name)
+        })?;
+    }
+    let plan = Plan {
+        rounds: arguments.rounds,
+        span: Duration::from_secs_f64(arguments.seconds.clamp(0.1, 600.0)),
+        cases: cases::chosen(&arguments.cases)?,
+        cores,
+    };
+    let measured = rounds::run(&plan, &paths)?;
+    let report = Report::new(
+        machine,
+        arguments.revision.clone(),
+        &plan,
+        &paths,
+        measured,
+        begin.elapsed(),
+    );
+    report.write(&arguments.out)?;
+    println!("{}", report.markdown());
+    Ok(())
+}
+
+fn programs(arguments: &Arguments) -> anyhow::Result<PathBuf> {
+    if let Some(folder) = &arguments.programs {
+        return Ok(folder.clone());
+    }
+    let own = std::env::current_exe().context("cannot find this program's own file")?;
+    Ok(own.parent().unwrap_or_else(|| Path::new("/")).to_owned())
+}

@@ -1,0 +1,137 @@
+//! Two nodes, and for each path a pod with the client on one and a pod with the server on the other.
+
+use std::{net::SocketAddr, path::Path, process::Command};
+
+use anyhow::Context;
+use heddle_redirect::Netns;
+use heddle_testbed::{NETNS_FOLDER, Node, Pod, Process, Testbed};
+use nix::unistd::Pid;
+
+use crate::{machine::Cores, paths::MeasuredPath, server};
+
+/// Where all files of a run lie: a file system of its own that vanishes with it.
+pub(crate) const FOLDER: &str = "/run/heddle-bench";
+
+/// The node of the clients.
+pub(crate) const CLIENTS_NODE: &str = "node-a";
+/// The node of the servers.
+pub(crate) const SERVERS_NODE: &str = "node-b";
+
+/// The Kubernetes namespaces of the three pairs of pods. Only the first is in the mesh.
+pub(crate) const HEDDLE: &str = "bench";
+pub(crate) const ENVOY: &str = "envoy";
+pub(crate) const DIRECT: &str = "direct";
+
+/// A second server in the mesh, whose node's proxy reads HTTP too.
+const READING: &str = "reading-server";
+
+/// The testbed with its pods, and the proxies in it.
+pub(crate) struct Site {
+    bed: Testbed,
+    started: Vec<Process>,
+}
+
+impl Site {
+    /// Nodes, pods and servers; no proxy yet.
+    pub(crate) fn build() -> anyhow::Result<Self> {
+        let mut bed = Testbed::new(&Path::new(FOLDER).join("logs"))?;
+        for (name, host, pods) in [
+            (CLIENTS_NODE, 11, "10.244.1.0/24"),
+            (SERVERS_NODE, 12, "10.244.2.0/24"),
+        ] {
+            bed.add_node(Node {
+                name: name.to_owned(),
+                address: [172, 18, 0, host].into(),
+                pods: pods.parse()?,
+            })?;
+        }
+        for (host, namespace) in [(10, HEDDLE), (11, ENVOY), (12, DIRECT)] {
+            bed.add_pod(pod(namespace, "client", CLIENTS_NODE, [10, 244, 1, host]))?;
+            bed.add_pod(pod(namespace, "server", SERVERS_NODE, [10, 244, 2, host]))?;
+        }
+        bed.add_pod(pod(HEDDLE, READING, SERVERS_NODE, [10, 244, 2, 13]))?;
+        let site = Self {
+            bed,
+            started: Vec::new(),
+        };
+        for namespace in [HEDDLE, ENVOY, DIRECT] {
+            server::start(&site.netns(namespace, "server")?)?;
+        }
+        server::start(&site.netns(HEDDLE, READING)?)?;
+        Ok(site)
+    }
+
+    /// A pod's network namespace.
+    pub(crate) fn netns(&self, namespace: &str, name: &str) -> anyhow::Result<Netns> {
+        Ok(Netns::open(
+            Path::new(NETNS_FOLDER).join(format!("{namespace}_{name}")),
+        )?)
+    }
+
+    /// A proxy's command, to be run on a node and on the proxies' core.
+    pub(crate) fn on_node(&self, node: &str, program: &Path, cores: &Cores) -> Command {
+        pinned(self.bed.on_node(node, "taskset"), program, cores)
+    }
+
+    /// A proxy's command, to be run in a pod and on the proxies' core.
+    pub(crate) fn in_pod(
+        &self,
+        namespace: &str,
+        name: &str,
+        program: &Path,
+        cores: &Cores,
+    ) -> anyhow::Result<Command> {
+        let mut pods = self.bed.pods();
+        let pod = pods.find(|pod| pod.namespace == namespace && pod.name == name);
+        let pod = pod.with_context(|| format!("no pod {namespace}/{name}"))?;
+        Ok(pinned(self.bed.in_pod(pod, "taskset"), program, cores))
+    }
+
+    /// Starts a program; it ends with this value.
+    pub(crate) fn start(&mut self, name: &str, command: Command) -> anyhow::Result<Pid> {
+        let process = self.bed.start(name, command)?;
+        let id = Pid::from_raw(i32::try_from(process.id())?);
+        self.started.push(process);
+        Ok(id)
+    }
+
+    /// The path without proxies.
+    pub(crate) fn direct(&self) -> anyhow::Result<MeasuredPath> {
+        let server = [10, 244, 2, 12];
+        Ok(MeasuredPath {
+            name: "direct",
+            version: String::new(),
+            client: self.netns(DIRECT, "client")?,
+            http: SocketAddr::from((server, server::HTTP)),
+            bytes: Some(SocketAddr::from((server, server::BYTES))),
+            proxies: Vec::new(),
+        })
+    }
+
+    /// The end of every program's log.
+    pub(crate) fn last_words(&self) -> String {
+        let words = self.started.iter().map(|process| {
+            let log = process.log();
+            let lines: Vec<_> = log.lines().collect();
+            let tail = lines[lines.len().saturating_sub(15)..].join("\n");
+            format!("-- {}\n{tail}", process.name())
+        });
+        words.collect::<Vec<_>>().join("\n")
+    }
+}
+
+fn pod(namespace: &str, name: &str, node: &str, address: [u8; 4]) -> Pod {
+    Pod {
+        namespace: namespace.to_owned(),
+        name: name.to_owned(),
+        node: node.to_owned(),
+        address: address.into(),
+    }
+}
+
+fn pinned(mut taskset: Command, program: &Path, cores: &Cores) -> Command {
+    taskset
+        .args(["-c", &cores.proxies.to_string()])
+        .arg(program);
+    taskset
+}
