@@ -16,7 +16,9 @@ step() {
 }
 
 step "format" cargo fmt --all --check
-step "clippy" cargo clippy --workspace --all-targets --locked
+step "clippy" cargo clippy --workspace --all-targets --locked -- -D warnings
+# The scenarios run the programs themselves.
+step "programs" cargo build --workspace --bins --locked
 echo
 echo "== tests"
 cargo test --workspace --locked --no-fail-fast 2>&1 | tee "$log" || failed=1

@@ -11,6 +11,9 @@ use super::FOLDER;
 pub(super) struct Arguments {
     /// `namespace/name`, or a name that only one pod has. A bare `client` is the one of the default namespace.
     pod: String,
+    /// Which demo, if several run: the process id of `heddle demo`.
+    #[arg(long)]
+    demo: Option<u32>,
     /// The command and its arguments.
     #[arg(last = true, required = true)]
     command: Vec<String>,
@@ -21,20 +24,16 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     let Some((program, rest)) = arguments.command.split_first() else {
         bail!("say what to run: heddle demo exec client -- curl http://my-api.production/");
     };
-    let attach = |pod: &str| heddle_testbed::attach(pod, program);
+    let demo = heddle_testbed::running(arguments.demo)?;
+    let attach = |pod: &str| heddle_testbed::attach(demo, pod, program);
     let in_default = format!("default/{}", arguments.pod);
     let mut command = attach(&in_default).or_else(|_| attach(&arguments.pod))?;
     Err(command.args(rest).exec()).with_context(|| format!("cannot run {program}"))
 }
 
-pub(super) fn logs(name: &str) -> anyhow::Result<ExitCode> {
-    let pids = heddle_testbed::running();
-    let [pid] = pids.as_slice() else {
-        bail!(
-            "{} demos are running; start one with `heddle demo`",
-            pids.len()
-        );
-    };
+/// Prints a program's log.
+pub(super) fn logs(name: &str, demo: Option<u32>) -> anyhow::Result<ExitCode> {
+    let pid = heddle_testbed::running(demo)?.inside;
     let folder = format!("/proc/{pid}/root{}/logs", FOLDER.display());
     let path = format!("{folder}/{}.log", name.replace('/', "_"));
     match fs::read_to_string(&path) {

@@ -18,6 +18,7 @@ use super::{
     matrix::{self, Seen},
     mesh::Mesh,
     probes::{Interval, Load},
+    programs::text,
 };
 
 /// Observed figures are of this much time.
@@ -33,6 +34,7 @@ pub(super) fn run(manifests: &Path) -> anyhow::Result<ExitCode> {
     let mut rows = rows(&mesh);
     let screen = Screen {
         started: begin.elapsed(),
+        heddle: called(&mesh.programs.heddle),
         is_terminal: std::io::stdout().is_terminal(),
     };
     let (mesh, seen) = (RwLock::new(mesh), Mutex::new(Vec::new()));
@@ -45,6 +47,7 @@ pub(super) fn run(manifests: &Path) -> anyhow::Result<ExitCode> {
                 for program in mesh.restart_ended()? {
                     println!("{program} had ended and is started again");
                 }
+                mesh.trim_logs()?;
             }
             for row in &mut rows {
                 row.refresh(manifests);
@@ -52,6 +55,17 @@ pub(super) fn run(manifests: &Path) -> anyhow::Result<ExitCode> {
             screen.show(manifests, &rows, &lock(&seen))?;
         }
     })
+}
+
+/// By its name alone, if that finds this very file.
+fn called(program: &Path) -> String {
+    let folders = std::env::var_os("PATH").unwrap_or_default();
+    let found = std::env::split_paths(&folders).map(|folder| folder.join("heddle"));
+    let first = found.into_iter().find(|path| path.is_file());
+    match first.and_then(|path| path.canonicalize().ok()) {
+        Some(path) if path == *program => "heddle".to_owned(),
+        _ => text(program),
+    }
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -186,6 +200,8 @@ fn short(identity: &str) -> &str {
 /// How it is shown.
 struct Screen {
     started: Duration,
+    /// How this program is called.
+    heddle: String,
     is_terminal: bool,
 }
 
@@ -211,9 +227,10 @@ impl Screen {
         writeln!(
             out,
             "Edit and save a file in {}: it takes effect at once.\n\
-             In another terminal: heddle demo exec client -- curl -s http://api-v2-svc.production:8080/api/v2\n\
-             \x20                    heddle demo logs node-a      (Ctrl-C here ends everything)",
-            manifests.display()
+             In another terminal: {heddle} demo exec client -- curl -s http://api-v2-svc.production:8080/api/v2\n\
+             \x20                    {heddle} demo logs node-a      (Ctrl-C here ends everything)",
+            manifests.display(),
+            heddle = self.heddle,
         )?;
         out.flush()?;
         Ok(())

@@ -151,7 +151,7 @@ impl Mesh {
 
     pub(super) fn is_control_plane_ready(&self) -> bool {
         let to = SocketAddr::from((LOCALHOST, 15014));
-        TcpStream::connect_timeout(&to, PATIENCE).is_ok_and(|stream| is_ready(stream))
+        TcpStream::connect_timeout(&to, PATIENCE).is_ok_and(is_ready)
     }
 
     pub(super) fn is_proxy_ready(&self, node: &str) -> bool {
@@ -188,6 +188,14 @@ impl Mesh {
         Ok(())
     }
 
+    /// Keeps the logs, which lie in memory, from growing without end.
+    pub(super) fn trim_logs(&self) -> std::io::Result<()> {
+        let processes = self.control_plane.iter().chain(self.proxies.values());
+        processes
+            .chain(&self.apps)
+            .try_for_each(|process| process.trim_log(LONGEST_LOG))
+    }
+
     /// The end of every log of the mesh's programs, for an error message.
     pub(super) fn last_words(&self) -> String {
         let processes = self.control_plane.iter().chain(self.proxies.values());
@@ -220,6 +228,9 @@ impl Mesh {
         Ok(command)
     }
 }
+
+/// Bytes; some 50,000 lines of the access log.
+const LONGEST_LOG: u64 = 32 << 20;
 
 /// For one look at a health port.
 const PATIENCE: Duration = Duration::from_secs(1);

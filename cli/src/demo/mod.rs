@@ -54,6 +54,9 @@ enum Command {
     Logs {
         /// The program.
         name: String,
+        /// Which demo, if several run: the process id of `heddle demo`.
+        #[arg(long)]
+        demo: Option<u32>,
     },
 }
 
@@ -61,7 +64,7 @@ enum Command {
 pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     match &arguments.command {
         Some(Command::Exec(exec)) => return exec::run(exec),
-        Some(Command::Logs { name }) => return exec::logs(name),
+        Some(Command::Logs { name, demo }) => return exec::logs(name, *demo),
         None => {}
     }
     if heddle_testbed::is_inside() {

@@ -93,6 +93,8 @@ fn effects_stay_at_the_edge() {
             &[
                 "heddle-redirect",
                 "heddle-testbed",
+                "heddle-scenarios",
+                "heddle-bench",
                 "heddle-node-proxy",
                 "heddle",
             ],

@@ -6,38 +6,58 @@ use anyhow::{Context, bail};
 
 use crate::{NETNS_FOLDER, enter::MARK, network::finish_pod_command};
 
-/// Process ids of the testbeds that run on this machine and that we may enter; each is the first process of its testbed.
-pub fn running() -> Vec<u32> {
+/// A testbed that runs on this machine and that we may enter.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Running {
+    /// Process id of the one outside, which the user started.
+    pub outside: u32,
+    /// Process id, seen from outside, of the first process inside.
+    pub inside: u32,
+}
+
+/// The one testbed that is meant: by the process id of the one outside, or the only one that runs.
+pub fn running(outside: Option<u32>) -> anyhow::Result<Running> {
     let entries = fs::read_dir("/proc").into_iter().flatten().flatten();
     let pids = entries.filter_map(|entry| entry.file_name().to_str()?.parse().ok());
-    pids.filter(|pid| is_first(*pid)).collect()
+    let all: Vec<Running> = pids.filter_map(first).collect();
+    let meant = all
+        .iter()
+        .filter(|one| outside.is_none_or(|pid| one.outside == pid));
+    match meant.copied().collect::<Vec<_>>().as_slice() {
+        [one] => Ok(*one),
+        [] => bail!("no such testbed is running; start one with `heddle demo`"),
+        several => {
+            let pids: Vec<_> = several.iter().map(|one| one.outside.to_string()).collect();
+            bail!(
+                "several testbeds are running; choose by process id: {}",
+                pids.join(", ")
+            )
+        }
+    }
 }
 
 /// The first process in a testbed's process namespace: number 1 there, and marked.
-fn is_first(pid: u32) -> bool {
+fn first(pid: u32) -> Option<Running> {
     let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
     let numbers = status.lines().find_map(|line| line.strip_prefix("NSpid:"));
     let numbers: Vec<_> = numbers.unwrap_or_default().split_whitespace().collect();
     if numbers.len() < 2 || numbers.last() != Some(&"1") {
-        return false;
+        return None;
     }
     let environment = fs::read(format!("/proc/{pid}/environ")).unwrap_or_default();
     let mark = format!("{MARK}=");
-    environment
-        .split(|byte| *byte == 0)
-        .any(|word| word.starts_with(mark.as_bytes()))
+    let mut words = environment.split(|byte| *byte == 0);
+    let outside = words.find_map(|word| word.strip_prefix(mark.as_bytes()))?;
+    Some(Running {
+        outside: std::str::from_utf8(outside).ok()?.parse().ok()?,
+        inside: pid,
+    })
 }
 
 /// A command that runs in a pod of a running testbed. `pod` is `namespace/name`, or a name that only one pod has.
-pub fn attach(pod: &str, program: &str) -> anyhow::Result<Command> {
-    let pids = running();
-    let [pid] = pids.as_slice() else {
-        bail!(
-            "{} testbeds are running; start one with `heddle demo`",
-            pids.len()
-        );
-    };
-    let netns = find(*pid, pod)?;
+pub fn attach(testbed: Running, pod: &str, program: &str) -> anyhow::Result<Command> {
+    let pid = testbed.inside;
+    let netns = find(pid, pod)?;
     let mut command = Command::new("nsenter");
     if !nix::unistd::geteuid().is_root() {
         command.args(["--user", "--preserve-credentials"]);

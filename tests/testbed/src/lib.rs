@@ -20,7 +20,7 @@ mod process;
 mod sniffer;
 mod topology;
 
-pub use attach::{attach, running};
+pub use attach::{Running, attach, running};
 pub use enter::{Ended, enter, enter_capturing, is_inside, leftovers, missing_tools};
 pub use network::{FABRIC_ADDRESS, NETNS_FOLDER, Testbed};
 pub use process::Process;

@@ -38,9 +38,22 @@ impl Process {
         &self.name
     }
 
+    /// Its process id, as this process sees it.
+    pub fn id(&self) -> u32 {
+        self.child.id()
+    }
+
     /// What it printed so far.
     pub fn log(&self) -> String {
         fs::read_to_string(&self.log).unwrap_or_default()
+    }
+
+    /// Empties its log once it is longer than so many bytes: the process goes on writing at the (new) end.
+    pub fn trim_log(&self, bytes: u64) -> std::io::Result<()> {
+        if fs::metadata(&self.log)?.len() > bytes {
+            File::options().write(true).open(&self.log)?.set_len(0)?;
+        }
+        Ok(())
     }
 
     /// How it ended, if it has.

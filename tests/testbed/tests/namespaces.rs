@@ -186,7 +186,7 @@ fn main() -> ExitCode {
     }
     let mut results = Vec::new();
     for (name, _) in TESTS {
-        results.push((format!("{name}"), outside(name, false)));
+        results.push((name.to_string(), outside(name, false)));
         results.push((format!("{name}_without_root"), outside(name, true)));
     }
     results.push((
