@@ -160,7 +160,7 @@ impl<F: Forward> Outbound<F> {
     ) -> Response<Body> {
         match &route.action {
             Action::Forward(forward) => {
-                let cluster = forward.clusters.pick(spread::number());
+                let cluster = forward.clusters.pick(spread::number(&forward.clusters));
                 self.forward(route, forward, cluster, request, asked, exchange)
                     .await
             }

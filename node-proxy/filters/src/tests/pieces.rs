@@ -6,6 +6,7 @@ use heddle_routing::RetryPolicy;
 use heddle_telemetry::{Direction, ResponseFlag};
 use http::{HeaderMap, HeaderValue, Request, StatusCode, Version, request::Parts};
 
+use crate::spread::Sequence;
 use crate::{
     answer, authority, forwarded, hop,
     retry::{Outcome, is_retriable, pause},
@@ -174,20 +175,47 @@ fn pauses_double_up_to_the_maximum_and_are_random() {
     assert_eq!((at(1, 0.5), at(40, 0.0)), (25_000, 0));
 }
 
+/// Random numbers that are the same in each run.
+fn chance(seed: u64) -> impl FnMut() -> u64 {
+    let mut state = seed;
+    move || {
+        // SplitMix64.
+        state = state.wrapping_add(0x9E37_79B9_7F4A_7C15);
+        let mixed = (state ^ (state >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+        (mixed ^ (mixed >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB)
+    }
+}
+
+const TENTH: u64 = u64::MAX / 10;
+
 #[test]
-fn every_hundred_requests_are_split_by_weight_give_or_take_two() {
-    let numbers: Vec<u64> = (0..5_000).map(|_| crate::spread::number()).collect();
-    let tenth = u64::MAX / 10;
-    let among = |numbers: &[u64]| numbers.iter().filter(|number| **number < tenth).count();
+fn every_hundred_requests_are_split_by_weight_give_or_take_three() {
+    let (mut sequence, mut chance) = (Sequence::default(), chance(1));
+    let numbers: Vec<u64> = (0..5_000).map(|_| sequence.next(&mut chance)).collect();
+    let among = |numbers: &[u64]| numbers.iter().filter(|number| **number < TENTH).count();
     for hundred in numbers.windows(100) {
-        assert!(among(hundred).abs_diff(10) <= 2, "{}", among(hundred));
+        assert!(among(hundred).abs_diff(10) <= 3, "{}", among(hundred));
     }
-    assert!(among(&numbers).abs_diff(500) <= 3, "{}", among(&numbers));
+    assert!(among(&numbers).abs_diff(500) <= 15, "{}", among(&numbers));
     // What every second or every tenth request does is split as well.
-    for step in [2, 3, 10] {
+    for step in [2, 3, 4, 10] {
         let some: Vec<u64> = numbers.iter().copied().step_by(step).collect();
-        assert!(among(&some).abs_diff(some.len() / 10) <= 5, "{step}");
+        let share = among(&some) as f64 / some.len() as f64;
+        assert!((0.08..0.12).contains(&share), "{step}: {share}");
     }
+}
+
+#[test]
+fn a_second_split_does_not_follow_the_first() {
+    let (mut first, mut second) = (Sequence::default(), Sequence::default());
+    let (mut one, mut other) = (chance(1), chance(2));
+    let both = (0..100_000).filter(|_| {
+        let (a, b) = (first.next(&mut one), second.next(&mut other));
+        a < TENTH && b < TENTH
+    });
+    // A hundredth of the requests, if the splits have nothing to do with each other.
+    let both = both.count();
+    assert!((800..1200).contains(&both), "{both}");
 }
 
 #[test]
