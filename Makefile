@@ -6,10 +6,10 @@ SHELL := /usr/bin/env bash
 export CARGO_TARGET_DIR ?= $(if $(XDG_CACHE_HOME),$(XDG_CACHE_HOME),$(HOME)/.cache)/heddle/target
 export CARGO_TERM_COLOR ?= always
 
-.PHONY: help demo test lint golden bench deny generate fmt
+.PHONY: help demo test lint golden bench cluster cluster-down cluster-test deny generate fmt
 
 help: ## This list
-	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 demo: ## The whole mesh on this machine: two nodes, the lesson's YAML, a live table (DEMO="--check" takes the tour)
 	@scripts/demo.sh $(DEMO)
@@ -30,6 +30,15 @@ golden: ## Writes the golden files anew; look at the difference before you commi
 
 bench: ## Heddle's data path beside Envoy's, on this machine: CPU per request, ratios
 	@scripts/bench.sh
+
+cluster: ## A three-node Kubernetes on this machine (root, Go): starts it, prints its kubeconfig's path, and stays
+	@scripts/cluster.sh up
+
+cluster-down: ## Ends that cluster; nothing of it is left
+	@scripts/cluster.sh down
+
+cluster-test: ## Tests the cluster itself, from up to down
+	@scripts/cluster.sh test
 
 deny: ## Licences, sources and duplicates of dependencies (installs cargo-deny if absent)
 	@command -v cargo-deny >/dev/null || cargo install --locked cargo-deny --version 0.20.2
