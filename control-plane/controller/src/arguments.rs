@@ -25,12 +25,37 @@ pub(crate) struct Arguments {
     /// Host names and addresses that proxies reach it by; they stand in its certificate.
     #[arg(long, value_delimiter = ',', default_value = "localhost,127.0.0.1,::1")]
     pub(crate) server_name: Vec<String>,
-    /// Folder of the certificate authority; made if absent.
+    /// Folder of the certificate authority; made if absent. With --kubernetes the Secret of --ca-secret counts, and this replica's copy of it
+    /// lies here in `secret`: keep it in memory.
     #[arg(long, default_value = "/var/lib/heddle/ca")]
     pub(crate) ca_dir: PathBuf,
-    /// File of bootstrap tokens: which token belongs to which node.
-    #[arg(long)]
-    pub(crate) bootstrap_tokens: PathBuf,
+    /// File of bootstrap tokens: which token belongs to which node. With --kubernetes it is optional, and counts beside the tokens of the
+    /// node proxy's service account.
+    #[arg(long, required_unless_present = "kubernetes")]
+    pub(crate) bootstrap_tokens: Option<PathBuf>,
+    /// With --kubernetes: the namespace that Heddle is installed in; the Lease of the leader lies there.
+    #[arg(long, env = "POD_NAMESPACE", default_value = "heddle-system")]
+    pub(crate) namespace: String,
+    /// With --kubernetes: this replica's name, unlike all others'; without one a random name is made.
+    #[arg(long, env = "POD_NAME")]
+    pub(crate) pod_name: Option<String>,
+    /// With --kubernetes: the Lease whose holder writes statuses.
+    #[arg(long, default_value = "heddle-control-plane")]
+    pub(crate) lease: String,
+    /// With --kubernetes: the Secret of the certificate authority, in the namespace of --namespace. The leader makes it if absent; one of
+    /// cert-manager's layout (tls.crt, tls.key, ca.crt) is used as it is.
+    #[arg(long, default_value = "heddle-ca")]
+    pub(crate) ca_secret: String,
+    /// With --kubernetes: the ConfigMap that the leader keeps the trusted roots in (key ca.crt), in the namespace of --namespace, where
+    /// node proxies run: nobody else needs them.
+    #[arg(long, default_value = "heddle-trust-bundle")]
+    pub(crate) trust_bundle: String,
+    /// With --kubernetes: the audience that a node proxy's projected token must be bound to.
+    #[arg(long, default_value = "heddle-control-plane")]
+    pub(crate) token_audience: String,
+    /// With --kubernetes: the service account of node proxies, in the namespace of --namespace.
+    #[arg(long, default_value = "heddle-node-proxy")]
+    pub(crate) node_proxy_service_account: String,
     /// The root of trust of all identities.
     #[arg(long, default_value = "cluster.local")]
     pub(crate) trust_domain: TrustDomain,

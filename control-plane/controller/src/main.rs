@@ -6,12 +6,14 @@
 //!                                    └─▶ placement ─▶ certificates ───┘
 //! ```
 //!
-//! It keeps no state of its own but the certificate authority's folder: the objects are the database, and any replica serves any proxy.
+//! It keeps no state of its own but the certificate authority (a folder, on Kubernetes a Secret): the objects are the database, and any replica
+//! serves any proxy. On Kubernetes one replica leads, and writes statuses, the Secret and the trust bundle; nothing else needs a leader.
 
 mod admin;
 mod arguments;
 mod authentication;
 mod board;
+mod kubernetes;
 mod metrics;
 mod pipeline;
 mod problems;
@@ -31,7 +33,11 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    arguments::Arguments, authentication::TokenCaller, board::Board, metrics::Metrics,
+    arguments::Arguments,
+    authentication::{TokenCaller, Tokens},
+    board::Board,
+    kubernetes::{Authority, Replica},
+    metrics::Metrics,
     pipeline::Pipeline,
 };
 
@@ -66,23 +72,59 @@ fn main() -> ExitCode {
 
 async fn run(arguments: Arguments) -> anyhow::Result<()> {
     let shutdown = shutdown_on_signals()?;
+    let replica = match arguments.kubernetes {
+        true => Some(Replica::join(&arguments, shutdown.clone()).await?),
+        false => None,
+    };
+    let ended = serve(&arguments, replica.as_ref(), &shutdown).await;
+    // However it ended: another replica shall not wait for the lease to run out.
+    shutdown.cancel();
+    if let Some(replica) = replica {
+        replica.leave().await;
+    }
+    ended
+}
+
+async fn serve(
+    arguments: &Arguments,
+    replica: Option<&Replica>,
+    shutdown: &CancellationToken,
+) -> anyhow::Result<()> {
+    let authority = match replica {
+        Some(replica) => tokio::select! {
+            authority = replica.authority(arguments) => Some(authority.context("certificate authority")?),
+            () = shutdown.cancelled() => return Ok(()),
+        },
+        None => None,
+    };
+    let folder = authority
+        .as_ref()
+        .map_or(arguments.ca_dir.as_path(), Authority::folder);
     let issuer = Issuer::open(
-        &arguments.ca_dir,
+        folder,
         arguments.trust_domain.clone(),
         heddle_issuer::Settings::default(),
     );
     let issuer = Arc::new(issuer.context("certificate authority")?);
-    let tokens = BootstrapTokens::open(&arguments.bootstrap_tokens)?;
-    let tokens = Arc::new(tokens);
+    let bootstrap = arguments.bootstrap_tokens.as_ref();
+    let tokens = Arc::new(Tokens {
+        bootstrap: bootstrap.map(BootstrapTokens::open).transpose()?,
+        reviews: replica.map(|replica| replica.reviews(arguments)),
+    });
     let (board, metrics) = (Board::new(), Arc::new(Metrics::new()));
-    let source = pipeline::source(&arguments).await?;
+    let client = replica.map(|replica| &replica.client);
+    let source = pipeline::source(arguments, client).await?;
     let pipeline = Pipeline::new(
-        &arguments,
+        arguments,
         Arc::clone(&issuer),
         board.clone(),
         Arc::clone(&metrics),
     );
     let snapshots = pipeline.snapshots();
+    if let Some(replica) = replica {
+        replica.write_statuses(pipeline.facts());
+        replica.publish_roots(arguments, issuer.trust_bundle());
+    }
     let mut pipeline = tokio::spawn(pipeline.run(source));
     let observer = board.clone();
     let xds = Server::with_observer(
@@ -112,7 +154,8 @@ async fn run(arguments: Arguments) -> anyhow::Result<()> {
         Arc::new(board.clone()),
     )
     .observed_by(move |outcome| metrics.certificate(outcome));
-    let incoming = serving::listen(&arguments, issuer, shutdown.clone()).await?;
+    let keeper = keep(authority, Arc::clone(&issuer));
+    let incoming = serving::listen(arguments, issuer, shutdown.clone()).await?;
     let drain = shutdown.clone();
     let server = heddle_xds_server::server::http2(tonic::transport::Server::builder())
         .add_service(xds.clone().into_service())
@@ -125,6 +168,10 @@ async fn run(arguments: Arguments) -> anyhow::Result<()> {
         ended = &mut server, if !shutdown.is_cancelled() => {
             ended.context("the xDS server broke")?.context("the xDS server ended")?;
         }
+        () = keeper => {
+            tracing::warn!("the certificate authority has changed: ending, to be started again with it");
+            shutdown.cancel();
+        }
         () = shutdown.cancelled() => {}
     }
     tracing::info!("draining");
@@ -133,6 +180,14 @@ async fn run(arguments: Arguments) -> anyhow::Result<()> {
     server.abort();
     admin.abort();
     Ok(())
+}
+
+/// Returns when the authority that the cluster has is another one; never without a cluster.
+async fn keep(authority: Option<Authority>, issuer: Arc<Issuer>) {
+    match authority {
+        Some(authority) => authority.keep(issuer).await,
+        None => std::future::pending().await,
+    }
 }
 
 fn pipeline_ended(ended: Result<(), tokio::task::JoinError>) -> anyhow::Result<()> {

@@ -4,8 +4,10 @@ use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
 use heddle_issuer::Issuer;
 use heddle_resolve::{Resolver, Statuses};
+use heddle_resources::Cluster;
 use heddle_snapshot::Snapshot;
 use heddle_sources::{Places, Severity, Update, Updates};
+use heddle_status::Facts;
 use heddle_translate::Translator;
 use tokio::{
     sync::watch,
@@ -23,12 +25,16 @@ use crate::{
 /// How often the certificate authority looks whether a root is due.
 const ROTATION_CHECK: Duration = Duration::from_secs(300);
 
-/// Opens the source that the arguments name.
-pub(crate) async fn source(arguments: &Arguments) -> anyhow::Result<Updates> {
+/// Opens the source that the arguments name; without a folder it is the API server.
+pub(crate) async fn source(
+    arguments: &Arguments,
+    client: Option<&kube::Client>,
+) -> anyhow::Result<Updates> {
     use heddle_sources::{files, kubernetes};
-    match &arguments.manifests {
-        Some(folder) => Ok(files::watch(files::Settings::new(folder))?),
-        None => Ok(kubernetes::watch(kubernetes::connect().await?)),
+    match (&arguments.manifests, client) {
+        (Some(folder), _) => Ok(files::watch(files::Settings::new(folder))?),
+        (None, Some(client)) => Ok(kubernetes::watch(client.clone())),
+        (None, None) => Ok(kubernetes::watch(kubernetes::connect().await?)),
     }
 }
 
@@ -46,6 +52,10 @@ pub(crate) struct Pipeline {
     places: Arc<Places>,
     /// What was told once and is nobody's problem.
     noted: BTreeSet<String>,
+    cluster: Arc<Cluster>,
+    facts: watch::Sender<Option<Facts>>,
+    /// Whether roots are rotated here; on Kubernetes the leader does it, together with their Secret.
+    rotates: bool,
 }
 
 impl Pipeline {
@@ -72,7 +82,15 @@ impl Pipeline {
             unreadable: BTreeSet::new(),
             places: Arc::default(),
             noted: BTreeSet::new(),
+            cluster: Arc::default(),
+            facts: watch::Sender::new(None),
+            rotates: !arguments.kubernetes,
         }
+    }
+
+    /// The newest objects with their statuses, for whoever writes these.
+    pub(crate) fn facts(&self) -> watch::Receiver<Option<Facts>> {
+        self.facts.subscribe()
     }
 
     /// The newest snapshot; empty before the first round.
@@ -97,7 +115,7 @@ impl Pipeline {
                 Ok(()) = self.bundle.changed() => if read {
                     self.round(None);
                 },
-                _ = rotation.tick() => if let Err(error) = self.issuer.rotate(false) {
+                _ = rotation.tick(), if self.rotates => if let Err(error) = self.issuer.rotate(false) {
                     tracing::error!(%error, "the roots were not rotated; the present ones stay in force");
                 },
             }
@@ -119,6 +137,7 @@ impl Pipeline {
             }
             self.places = update.places;
             self.resolver.update(&update.cluster, &update.changes);
+            self.cluster = update.cluster;
         }
         let resolved = self.resolver.resolved();
         let bundle = self.bundle.borrow_and_update().clone();
@@ -141,6 +160,10 @@ impl Pipeline {
         for line in transitions::between(known, &resolved.statuses) {
             tracing::info!("status: {line}");
         }
+        self.facts.send_replace(Some(Facts {
+            cluster: Arc::clone(&self.cluster),
+            statuses: Arc::new(resolved.statuses.clone()),
+        }));
         let round = Round::new(&resolved.mesh, resolved.statuses.clone(), problems);
         self.snapshots.send_replace(translated.snapshot);
         self.board.publish(round);

@@ -294,14 +294,12 @@ fn mesh_routes(mesh: &Mesh) -> impl Iterator<Item = (RouteTableKey, MeshRoutesUn
         .map(|(key, _, _, table)| (key, MeshRoutesUnit(table.cloned())))
 }
 
-/// The pods of the mesh that run somewhere and have an address.
+/// The pods of the mesh that run somewhere. Also those without an address: a pod gets its address only after its capture stands.
 fn pod_listeners(mesh: &Mesh) -> impl Iterator<Item = (PodKey, PodListenerUnit)> {
     mesh.policies.iter().filter_map(|(key, policy)| {
         let workload = mesh.workloads.get(key)?;
         let node = workload.node.as_ref()?;
-        let served = workload.enrolment == Enrolment::Mesh
-            && !workload.host_network
-            && !workload.addresses.is_empty();
+        let served = workload.enrolment == Enrolment::Mesh && !workload.host_network;
         served.then(|| {
             let unit = PodListenerUnit {
                 uid: Arc::clone(&workload.uid),

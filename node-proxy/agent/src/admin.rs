@@ -13,7 +13,7 @@ use heddle_telemetry::Metrics;
 use heddle_xds_client::StatusHandle;
 use tokio::net::TcpListener;
 
-use crate::arguments::Arguments;
+use crate::{arguments::Arguments, pods::State as PodState};
 
 /// What the node was brought to, as last looked at.
 #[derive(Clone, Default)]
@@ -22,14 +22,14 @@ pub(crate) struct Board(Arc<Mutex<Brought>>);
 #[derive(Clone, Default)]
 struct Brought {
     /// Each pod, and whether it is captured or why not.
-    pods: BTreeMap<String, String>,
+    pods: BTreeMap<String, PodState>,
     /// A whole configuration has been followed once.
     once_whole: bool,
 }
 
 impl Board {
     /// `whole`: the configuration that was followed had nothing outstanding.
-    pub(crate) fn set(&self, pods: BTreeMap<String, String>, whole: bool) {
+    pub(crate) fn set(&self, pods: BTreeMap<String, PodState>, whole: bool) {
         let mut brought = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         brought.pods = pods;
         brought.once_whole |= whole;
@@ -83,14 +83,14 @@ pub(crate) async fn serve(
     })
 }
 
-/// Ready: a whole configuration is followed (the control plane's, or the last good one), each pod is captured, each identity
+/// Ready: a whole configuration is followed (the control plane's, or the last good one), each pod that runs is captured, each identity
 /// certified.
 async fn ready(State(admin): State<Admin>) -> (StatusCode, String) {
     let brought = admin.board.get();
     let open = brought
         .pods
         .iter()
-        .filter(|(_, state)| *state != "captured");
+        .filter(|(_, state)| matches!(state, PodState::Failed(_)));
     let mut lacking: Vec<_> = open.map(|(pod, why)| format!("{pod}: {why}")).collect();
     if !admin.certificates.is_complete() {
         lacking.push("certificates are missing".to_owned());

@@ -35,6 +35,12 @@ pub(crate) struct Arguments {
     /// Folder of the pods' network namespaces, one file each: `<namespace>_<pod>`.
     #[arg(long, default_value = "/run/netns")]
     pub(crate) netns_dir: PathBuf,
+    /// Where the CNI plugin asks; what it told is kept beside, as `.json`. Without: no plugin.
+    #[arg(long)]
+    pub(crate) cni_socket: Option<PathBuf>,
+    /// The node's `/proc`, where the namespaces of pods that no plugin told of are found.
+    #[arg(long, default_value = "/proc")]
+    pub(crate) proc_dir: PathBuf,
     /// Where the last good configuration is kept.
     #[arg(long, default_value = "/var/lib/heddle/last-good")]
     pub(crate) last_good: PathBuf,

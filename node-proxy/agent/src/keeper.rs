@@ -9,7 +9,9 @@ use heddle_xds_client::StatusHandle;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
-use crate::{admin::Board, gateways::Gateways, pods::Pods, worker::Workers};
+use crate::{
+    admin::Board, enrolment::Registrations, gateways::Gateways, pods::Pods, worker::Workers,
+};
 
 /// How often the namespaces are looked at without a reason: a pod's namespace may appear at any time.
 const LOOK: Duration = Duration::from_millis(200);
@@ -22,6 +24,7 @@ pub(crate) struct Keeper {
     pub(crate) own: SpiffeId,
     pub(crate) workers: Workers,
     pub(crate) pods: Pods,
+    pub(crate) registrations: Registrations,
     pub(crate) gateways: Gateways,
     pub(crate) board: Board,
     pub(crate) status: StatusHandle,
@@ -36,12 +39,14 @@ impl Keeper {
         mut changed: watch::Receiver<u64>,
         shutdown: CancellationToken,
     ) -> Workers {
+        let mut registered = self.registrations.changes();
         let mut followed = None;
         let mut trusted: Arc<str> = "".into();
         loop {
             // In this order: the configuration must not be older than the revision that it is taken for, nor than the state in
             // which nothing was outstanding.
             let whole = self.from_disk || self.status.get().synced;
+            registered.mark_unchanged();
             let revision = *changed.borrow_and_update();
             let config = self.config.load_full();
             if followed != Some(revision) {
@@ -53,10 +58,13 @@ impl Keeper {
                 self.pods.look(&config, revision, &self.workers);
                 self.gateways.look(&config, &self.workers);
             });
+            self.registrations
+                .publish(&config, |pod, netns| self.pods.captured(pod, netns));
             self.board.set(self.pods.states(), whole);
             tokio::select! {
                 () = shutdown.cancelled() => return self.workers,
                 Ok(()) = changed.changed() => {}
+                Ok(()) = registered.changed() => {}
                 () = tokio::time::sleep(LOOK) => {}
             }
         }

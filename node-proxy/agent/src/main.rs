@@ -14,10 +14,13 @@ mod admin;
 mod arguments;
 mod configuration;
 mod dns;
+mod enrolment;
 mod gateways;
 mod keeper;
+mod namespaces;
 mod packets;
 mod pods;
+mod processes;
 mod worker;
 
 use std::{io::IsTerminal, process::ExitCode, sync::Arc};
@@ -95,7 +98,13 @@ async fn run(arguments: Arguments) -> anyhow::Result<()> {
     let status = client.status();
     let streaming = tokio::spawn(async move { client.run(configuration).await });
     let workers = Workers::start(&arguments, &config, &certificates, &metrics)?;
-    let pods = Pods::new(&arguments, config.clone(), shutdown.clone());
+    let registrations = enrolment::Registrations::new()?;
+    let plugin = match &arguments.cni_socket {
+        Some(socket) => Some(enrolment::Server::open(socket, registrations.clone())?),
+        None => None,
+    };
+    let plugin = plugin.map(|server| tokio::spawn(server.serve()));
+    let pods = Pods::new(&arguments, config.clone(), &registrations, shutdown.clone())?;
     let gateways = Gateways::new(own.clone(), shutdown.clone())?;
     let board = admin::Board::default();
     let admin = admin::serve(
@@ -112,6 +121,7 @@ async fn run(arguments: Arguments) -> anyhow::Result<()> {
         own,
         workers,
         pods,
+        registrations,
         gateways,
         board,
         status,
@@ -119,6 +129,10 @@ async fn run(arguments: Arguments) -> anyhow::Result<()> {
     };
     let workers = keeper.run(changed, shutdown).await;
     tracing::info!("draining");
+    if let Some(plugin) = plugin {
+        // Whoever waits for a pod's capture asks our successor.
+        plugin.abort();
+    }
     workers.drain(arguments.drain()).await;
     streaming.abort();
     admin.abort();

@@ -13,11 +13,12 @@ use heddle_routing::policy::{Protocol, Rbac};
 pub(crate) fn wanted(
     config: &ProxyConfig,
     pod: &PodConfig,
+    pod_addresses: &[IpAddr],
     node_addresses: &[IpAddr],
     services: &[ServiceAddress],
 ) -> Ruleset {
     compile(&PacketPolicy {
-        pod_addresses: &pod.addresses,
+        pod_addresses,
         node_addresses,
         ingress: rules(&pod.ingress),
         egress: rules(&pod.egress),

@@ -2,12 +2,10 @@
 
 use std::{
     collections::BTreeMap,
-    io,
+    fmt, io,
     net::{IpAddr, SocketAddr},
-    path::PathBuf,
 };
 
-use anyhow::Context;
 use heddle_config::{PodConfig, PodName, PodUid, ProxyConfig, SharedConfig};
 use heddle_listeners::PodContext;
 use heddle_redirect::{
@@ -21,6 +19,8 @@ use tokio_util::sync::CancellationToken;
 use crate::{
     arguments::Arguments,
     dns::NameServer,
+    enrolment::Registrations,
+    namespaces::{Home, Namespaces},
     packets,
     worker::{PodSockets, Workers},
 };
@@ -30,14 +30,39 @@ pub(crate) struct Pods {
     arguments: Arguments,
     config: SharedConfig,
     shutdown: CancellationToken,
+    namespaces: Namespaces,
     entered: BTreeMap<PodName, Entered>,
-    failed: BTreeMap<PodName, String>,
+    /// Why the others are not.
+    open: BTreeMap<PodName, State>,
+}
+
+/// What became of a pod.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum State {
+    /// Its capture stands.
+    Captured,
+    /// It has no network namespace (any more), and is not known to run.
+    Waiting(String),
+    /// It runs, and its capture does not stand.
+    Failed(String),
+}
+
+impl fmt::Display for State {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Captured => f.write_str("captured"),
+            Self::Waiting(why) => write!(f, "waiting: {why}"),
+            Self::Failed(why) => f.write_str(why),
+        }
+    }
 }
 
 /// A pod in whose namespace we listen.
 struct Entered {
     uid: PodUid,
     netns: Netns,
+    /// The addresses that it was given, if we were told.
+    given: Vec<IpAddr>,
     stop: CancellationToken,
     /// Packet rules that are installed; `None`: those of a former run, if any.
     packets: Option<String>,
@@ -58,27 +83,30 @@ impl Pods {
     pub(crate) fn new(
         arguments: &Arguments,
         config: SharedConfig,
+        registrations: &Registrations,
         shutdown: CancellationToken,
-    ) -> Self {
-        Self {
+    ) -> anyhow::Result<Self> {
+        Ok(Self {
+            namespaces: Namespaces::new(arguments, registrations.clone())?,
             arguments: arguments.clone(),
             config,
             shutdown,
             entered: BTreeMap::new(),
-            failed: BTreeMap::new(),
-        }
+            open: BTreeMap::new(),
+        })
     }
 
     /// Compares what is with what should be. Blocks for some milliseconds for each pod whose rules are not those of this
     /// revision; costs next to nothing for the others.
     pub(crate) fn look(&mut self, config: &ProxyConfig, revision: u64, workers: &Workers) {
+        self.namespaces.refresh(config);
         self.release(config);
-        let mut failed = BTreeMap::new();
+        let mut open = BTreeMap::new();
         // The listeners of all pods before the rules of any: after a restart the rules of the former run still stand, and
         // connections need no more than somebody who takes them.
         for pod in config.pods.values() {
-            if let Err(error) = self.enter(pod, workers) {
-                failed.insert(pod.name.clone(), format!("{error:#}"));
+            if let Err(state) = self.enter(pod, workers) {
+                open.insert(pod.name.clone(), state);
             }
         }
         if self.entered.values().any(|p| p.follows != Some(revision)) {
@@ -92,35 +120,43 @@ impl Pods {
                     continue;
                 };
                 if let Err(error) = entered.follow(config, pod, &common) {
-                    failed.insert(pod.name.clone(), format!("{error:#}"));
+                    open.insert(pod.name.clone(), State::Failed(format!("{error:#}")));
                 }
             }
         }
-        for (pod, why) in &failed {
-            if self.failed.get(pod) != Some(why) {
-                tracing::error!(%pod, "not captured: {why}");
+        for (pod, state) in &open {
+            if self.open.get(pod) == Some(state) {
+                continue;
+            }
+            match state {
+                State::Failed(why) => tracing::error!(%pod, "not captured: {why}"),
+                other => tracing::debug!(%pod, "{other}"),
             }
         }
-        self.failed = failed;
+        self.open = open;
     }
 
     /// Each pod, and whether it is captured (or why not).
-    pub(crate) fn states(&self) -> BTreeMap<String, String> {
-        let captured = self
-            .entered
-            .keys()
-            .map(|name| (name.to_string(), "captured".to_owned()));
-        let failed = self
-            .failed
-            .iter()
-            .map(|(name, why)| (name.to_string(), why.clone()));
-        captured.chain(failed).collect()
+    pub(crate) fn states(&self) -> BTreeMap<String, State> {
+        let captured = self.entered.keys();
+        let captured = captured.map(|name| (name.to_string(), State::Captured));
+        let open = self.open.iter();
+        let open = open.map(|(name, state)| (name.to_string(), state.clone()));
+        captured.chain(open).collect()
     }
 
-    fn path(&self, pod: &PodName) -> PathBuf {
-        self.arguments
-            .netns_dir
-            .join(format!("{}_{}", pod.namespace, pod.name))
+    /// Whether a pod's capture stands in this very namespace.
+    ///
+    /// # Errors
+    /// It does not; why.
+    pub(crate) fn captured(&self, pod: &PodName, netns: NetnsId) -> Result<(), String> {
+        if let Some(state) = self.open.get(pod) {
+            return Err(state.to_string());
+        }
+        match self.entered.get(pod) {
+            Some(entered) if entered.netns.id() == netns && entered.follows.is_some() => Ok(()),
+            _ => Err("its capture is being installed".to_owned()),
+        }
     }
 
     fn node_addresses(&self, config: &ProxyConfig) -> Vec<IpAddr> {
@@ -143,7 +179,8 @@ impl Pods {
                 continue;
             };
             // The namespace may be gone with the pod; then there is nothing to restore.
-            if self.id(&name) == Some(entered.netns.id()) {
+            let netns = entered.netns.id();
+            if self.namespaces.is_still(&name, &entered.uid, netns) {
                 for removed in [
                     capture::remove(&entered.netns),
                     packet_rules::remove(&entered.netns),
@@ -159,29 +196,37 @@ impl Pods {
         }
     }
 
-    fn id(&self, pod: &PodName) -> Option<NetnsId> {
-        Netns::open(self.path(pod)).ok().map(|netns| netns.id())
-    }
-
     /// Listens in a pod's namespace, unless we do already.
-    fn enter(&mut self, pod: &PodConfig, workers: &Workers) -> anyhow::Result<()> {
-        let netns = Netns::open(self.path(&pod.name)).context("network namespace")?;
+    fn enter(&mut self, pod: &PodConfig, workers: &Workers) -> Result<(), State> {
+        let home = self.namespaces.find(pod);
+        let netns = home.as_ref().ok().map(|home| home.netns.id());
         if let Some(known) = self.entered.get(&pod.name) {
-            if known.netns.id() == netns.id() {
+            if Some(known.netns.id()) == netns {
                 return Ok(());
             }
-            // The pod's sandbox was made anew under the same name.
+            // The pod's sandbox is gone, or was made anew under the same name.
+            tracing::info!(pod = %pod.name, "its sandbox is gone");
             known.stop.cancel();
             self.entered.remove(&pod.name);
         }
+        let Home { netns, addresses } = home.map_err(|error| {
+            let why = format!("network namespace: {error:#}");
+            // A pod without an address was not started yet, as far as the API server knows.
+            if pod.addresses.is_empty() || self.namespaces.has_left(&pod.name) {
+                State::Waiting(why)
+            } else {
+                State::Failed(why)
+            }
+        })?;
         let stop = self.shutdown.child_token();
-        if let Err(error) = self.listen(pod, &netns, workers, &stop) {
+        if let Err(error) = self.listen(pod, &addresses, &netns, workers, &stop) {
             stop.cancel();
-            return Err(error).context("listening in the pod");
+            return Err(State::Failed(format!("listening in the pod: {error:#}")));
         }
         let entered = Entered {
             uid: pod.uid.clone(),
             netns,
+            given: addresses,
             stop,
             packets: None,
             capture: None,
@@ -194,6 +239,7 @@ impl Pods {
     fn listen(
         &self,
         pod: &PodConfig,
+        given: &[IpAddr],
         netns: &Netns,
         workers: &Workers,
         stop: &CancellationToken,
@@ -206,7 +252,7 @@ impl Pods {
         );
         let mut opened = Vec::new();
         for worker in workers.iter() {
-            for any in families(pod) {
+            for any in families(pod.addresses.iter().chain(given)) {
                 let listen = |port| socket::listen(netns, SocketAddr::new(any, port));
                 let sockets = PodSockets {
                     pod: context.clone(),
@@ -238,7 +284,17 @@ impl Entered {
         if self.follows == Some(common.revision) {
             return Ok(());
         }
-        let packets = packets::wanted(config, pod, &common.node_addresses, &common.services);
+        let addresses = match pod.addresses.as_slice() {
+            [] => &self.given,
+            known => known,
+        };
+        let packets = packets::wanted(
+            config,
+            pod,
+            addresses,
+            &common.node_addresses,
+            &common.services,
+        );
         let text = packets.to_string();
         if self.packets.as_ref() != Some(&text) {
             packet_rules::install(&self.netns, &packets)?;
@@ -262,9 +318,9 @@ impl Entered {
     }
 }
 
-/// The unspecified address of each family that the pod has.
-fn families(pod: &PodConfig) -> impl Iterator<Item = IpAddr> {
-    let has_v6 = pod.addresses.iter().any(IpAddr::is_ipv6);
+/// The unspecified address of each family that a pod with these addresses has.
+fn families<'a>(mut addresses: impl Iterator<Item = &'a IpAddr>) -> impl Iterator<Item = IpAddr> {
+    let has_v6 = addresses.any(IpAddr::is_ipv6);
     let v4 = IpAddr::from([0_u8; 4]);
     let v6 = has_v6.then(|| IpAddr::from([0_u8; 16]));
     [v4].into_iter().chain(v6)

@@ -86,7 +86,15 @@ fn the_arrows_have_no_cycle() {
 #[test]
 fn effects_stay_at_the_edge() {
     let allowed: [(&str, &[&str]); 4] = [
-        ("kube", &["heddle-resources", "heddle-sources"]),
+        (
+            "kube",
+            &[
+                "heddle-resources",
+                "heddle-sources",
+                "heddle-status",
+                "heddle-control-plane",
+            ],
+        ),
         ("envoy-types", &["heddle-proto"]),
         (
             "nix",

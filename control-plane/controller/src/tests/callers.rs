@@ -6,7 +6,7 @@ use heddle_xds_server::BootstrapTokens;
 use tonic::{Code, metadata::MetadataMap};
 
 use super::*;
-use crate::authentication::TokenCaller;
+use crate::authentication::{TokenCaller, Tokens};
 
 fn id(text: &str) -> SpiffeId {
     text.parse().unwrap()
@@ -41,7 +41,10 @@ async fn only_a_valid_token_tells_the_node_of_a_signing_request() {
     let file = tempfile::NamedTempFile::new().unwrap();
     let tokens = "tokens:\n- {node: node-a, token: secret-a}\n- {node: node-b, token: secret-b, expires: 2001-01-01T00:00:00Z}\n";
     fs::write(file.path(), tokens).unwrap();
-    let caller = TokenCaller(Arc::new(BootstrapTokens::open(file.path()).unwrap()));
+    let caller = TokenCaller(Arc::new(Tokens {
+        bootstrap: Some(BootstrapTokens::open(file.path()).unwrap()),
+        reviews: None,
+    }));
     let node = async |authorization: Option<&str>| {
         let mut metadata = MetadataMap::new();
         if let Some(value) = authorization {

@@ -76,7 +76,7 @@ impl Running {
             heddle_issuer::Settings::default(),
         );
         let (board, metrics) = (Board::new(), Arc::new(Metrics::new()));
-        let source = pipeline::source(&arguments).await.unwrap();
+        let source = pipeline::source(&arguments, None).await.unwrap();
         let issuer = Arc::new(issuer.unwrap());
         let pipeline = Pipeline::new(&arguments, issuer, board.clone(), metrics);
         let snapshots = pipeline.snapshots();

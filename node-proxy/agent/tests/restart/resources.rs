@@ -48,6 +48,9 @@ pub(crate) const SERVER: Ipv4Addr = Ipv4Addr::new(10, 244, 1, 3);
 pub(crate) const SERVICE: Ipv4Addr = Ipv4Addr::new(10, 96, 0, 20);
 pub(crate) const RESOLVER: Ipv4Addr = Ipv4Addr::new(10, 96, 0, 10);
 
+/// The client's uid, as Kubernetes makes them.
+pub(crate) const CLIENT_UID: &str = "0f7c1a3e-1b2c-4d5e-8f90-a1b2c3d4e5f6";
+
 const WEB: &str = "shop/server:80";
 const DNS_TCP: &str = "kube-system/kube-dns:53";
 const DNS_UDP: &str = "kube-system/kube-dns:53/udp";
@@ -161,7 +164,7 @@ fn outbound(name: &str, ip: Ipv4Addr, port: u32) -> Listener {
 fn pod(isolated: bool) -> Listener {
     let by = isolated.then(|| "NetworkPolicy shop/client".to_owned());
     let pod = Pod {
-        uid: "uid".to_owned(),
+        uid: CLIENT_UID.to_owned(),
         namespace: "shop".to_owned(),
         name: "client".to_owned(),
         service_account: "client".to_owned(),

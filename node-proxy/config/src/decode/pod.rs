@@ -78,7 +78,11 @@ pub(super) fn pod(
         .at("authorization")?;
     let ingress =
         network_policy(rules.network_policy, &scope.ingress_isolated_by).at("network_policy")?;
-    let addresses: BTreeSet<_> = addresses(wire)?.into_iter().map(|a| a.ip()).collect();
+    // A pod that is being started has no address yet.
+    let addresses: BTreeSet<_> = match (&wire.address, wire.additional_addresses.as_slice()) {
+        (None, []) => BTreeSet::new(),
+        _ => addresses(wire)?.into_iter().map(|a| a.ip()).collect(),
+    };
     Ok(PodConfig {
         name,
         uid: PodUid(scope.uid.as_str().into()),

@@ -1,0 +1,103 @@
+//! What the control plane does on Kubernetes beside reading: one replica leads, writes statuses and keeps the certificate authority's
+//! Secret; node proxies are known by their service account's tokens.
+
+mod authority;
+mod bundle;
+mod cache;
+mod claims;
+mod reviews;
+
+use std::sync::Arc;
+
+use heddle_resolve::CONTROLLER_NAME;
+use heddle_status::{
+    Facts, Writer,
+    lease::{self, Campaign, Settings},
+};
+use kube::{Api, Client};
+use tokio::{sync::watch, task::JoinHandle};
+use tokio_util::sync::CancellationToken;
+
+use crate::arguments::Arguments;
+
+pub(crate) use authority::Authority;
+pub(crate) use reviews::Reviews;
+
+/// This replica's part in the cluster.
+pub(crate) struct Replica {
+    pub(crate) client: Client,
+    name: String,
+    campaign: Campaign,
+}
+
+impl Replica {
+    /// Connects to the API server and begins to run for the lead.
+    pub(crate) async fn join(
+        arguments: &Arguments,
+        shutdown: CancellationToken,
+    ) -> anyhow::Result<Self> {
+        let client = heddle_sources::kubernetes::connect().await?;
+        let random = || format!("heddle-control-plane-{:08x}", rand::random::<u32>());
+        let name = arguments.pod_name.clone().unwrap_or_else(random);
+        // A pod that is started again must not take its predecessor's writes for its own.
+        let identity = format!("{name}_{:08x}", rand::random::<u32>());
+        let campaign = lease::campaign(
+            client.clone(),
+            &arguments.namespace,
+            &arguments.lease,
+            Settings::new(identity),
+            shutdown,
+        );
+        Ok(Self {
+            client,
+            name,
+            campaign,
+        })
+    }
+
+    /// Whether this replica leads.
+    pub(crate) fn leading(&self) -> watch::Receiver<bool> {
+        self.campaign.leading.clone()
+    }
+
+    /// Begins to write statuses, while this replica leads.
+    pub(crate) fn write_statuses(&self, facts: watch::Receiver<Option<Facts>>) -> JoinHandle<()> {
+        let writer = Writer::new(self.client.clone(), CONTROLLER_NAME, &self.name);
+        tokio::spawn(heddle_status::run(writer, facts, self.leading()))
+    }
+
+    /// The certificate authority's Secret, copied to the folder that the arguments name; waits until there is one.
+    pub(crate) async fn authority(&self, arguments: &Arguments) -> anyhow::Result<Authority> {
+        let authority = Authority::new(self.client.clone(), self.leading(), arguments);
+        authority.obtain().await
+    }
+
+    /// Begins to publish the trusted roots, while this replica leads.
+    pub(crate) fn publish_roots(
+        &self,
+        arguments: &Arguments,
+        bundle: watch::Receiver<Arc<str>>,
+    ) -> JoinHandle<()> {
+        let api = Api::namespaced(self.client.clone(), &arguments.namespace);
+        let name = arguments.trust_bundle.clone();
+        tokio::spawn(bundle::publish(api, name, bundle, self.leading()))
+    }
+
+    /// Node proxies by their service account's tokens.
+    pub(crate) fn reviews(&self, arguments: &Arguments) -> Reviews {
+        Reviews::new(
+            self.client.clone(),
+            &arguments.token_audience,
+            &arguments.namespace,
+            &arguments.node_proxy_service_account,
+        )
+    }
+
+    /// Waits until the lease is released, after a shutdown.
+    pub(crate) async fn leave(self) {
+        let _ = self.campaign.ended.await;
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,6 @@
+//! The control plane's part in a cluster, with an API server in memory.
+
+mod api;
+mod authority;
+mod bundle;
+mod reviews;
