@@ -20,6 +20,7 @@ use crate::settings::GATEWAY_GROUP;
 mod backends;
 mod conditions;
 mod duration;
+mod fields;
 mod filters;
 mod grpc;
 mod http;

@@ -4,7 +4,7 @@ use heddle_resources::{GRPCRoute, ObjectId, gateway::grpc_route as api};
 
 use super::{
     RouteKind,
-    http::headers,
+    fields::{backend, headers, parent},
     raw::{RawBackend, RawCondition, RawFilter, RawHeaders, RawMatch, RawPath, RawRoute, RawRule},
 };
 use crate::ParentRef;
@@ -13,14 +13,11 @@ impl RawRoute {
     /// Takes a GRPCRoute apart.
     pub(crate) fn from_grpc(id: ObjectId, route: &GRPCRoute) -> Self {
         let spec = &route.spec;
-        let parents = spec.parent_refs.iter().flatten().map(|parent| ParentRef {
-            group: parent.group.clone(),
-            kind: parent.kind.clone(),
-            namespace: parent.namespace.clone(),
-            name: parent.name.clone(),
-            section_name: parent.section_name.clone(),
-            port: parent.port,
-        });
+        let parents = spec
+            .parent_refs
+            .iter()
+            .flatten()
+            .map(|parent| parent!(parent));
         Self {
             kind: RouteKind::Grpc,
             id,
@@ -41,7 +38,12 @@ fn rule(rule: &api::GrpcRouteRules) -> RawRule {
             Some(matches) => matches.iter().map(r#match).collect(),
         },
         filters: rule.filters.iter().flatten().map(filter).collect(),
-        backends: rule.backend_refs.iter().flatten().map(backend).collect(),
+        backends: rule
+            .backend_refs
+            .iter()
+            .flatten()
+            .map(|backend| backend!(backend, backend_filter))
+            .collect(),
         ..RawRule::default()
     }
 }
@@ -80,47 +82,32 @@ fn r#match(written: &api::GrpcRouteRulesMatches) -> RawMatch {
     }
 }
 
-fn backend(backend: &api::GrpcRouteRulesBackendRefs) -> RawBackend {
-    RawBackend {
-        group: backend.group.clone(),
-        kind: backend.kind.clone(),
-        namespace: backend.namespace.clone(),
-        name: backend.name.clone(),
-        port: backend.port,
-        weight: backend.weight,
-        filters: backend
-            .filters
-            .iter()
-            .flatten()
-            .map(backend_filter)
-            .collect(),
-    }
+/// The filters of a rule and those of a backend have the same kinds under two generated names.
+macro_rules! filter {
+    ($name:ident, $filter:ty, $type:path) => {
+        fn $name(filter: &$filter) -> RawFilter {
+            use $type as Type;
+            match filter.r#type {
+                Type::RequestHeaderModifier => {
+                    RawFilter::RequestHeaders(headers!(filter.request_header_modifier))
+                }
+                Type::ResponseHeaderModifier => {
+                    RawFilter::ResponseHeaders(headers!(filter.response_header_modifier))
+                }
+                Type::RequestMirror => RawFilter::Unsupported("RequestMirror"),
+                Type::ExtensionRef => RawFilter::Unsupported("ExtensionRef"),
+            }
+        }
+    };
 }
 
-fn filter(filter: &api::GrpcRouteRulesFilters) -> RawFilter {
-    use api::GrpcRouteRulesFiltersType as Type;
-    match filter.r#type {
-        Type::RequestHeaderModifier => {
-            RawFilter::RequestHeaders(headers!(filter.request_header_modifier))
-        }
-        Type::ResponseHeaderModifier => {
-            RawFilter::ResponseHeaders(headers!(filter.response_header_modifier))
-        }
-        Type::RequestMirror => RawFilter::Unsupported("RequestMirror"),
-        Type::ExtensionRef => RawFilter::Unsupported("ExtensionRef"),
-    }
-}
-
-fn backend_filter(filter: &api::GrpcRouteRulesBackendRefsFilters) -> RawFilter {
-    use api::GrpcRouteRulesBackendRefsFiltersType as Type;
-    match filter.r#type {
-        Type::RequestHeaderModifier => {
-            RawFilter::RequestHeaders(headers!(filter.request_header_modifier))
-        }
-        Type::ResponseHeaderModifier => {
-            RawFilter::ResponseHeaders(headers!(filter.response_header_modifier))
-        }
-        Type::RequestMirror => RawFilter::Unsupported("RequestMirror"),
-        Type::ExtensionRef => RawFilter::Unsupported("ExtensionRef"),
-    }
-}
+filter!(
+    filter,
+    api::GrpcRouteRulesFilters,
+    api::GrpcRouteRulesFiltersType
+);
+filter!(
+    backend_filter,
+    api::GrpcRouteRulesBackendRefsFilters,
+    api::GrpcRouteRulesBackendRefsFiltersType
+);

@@ -4,6 +4,7 @@ use heddle_resources::{HTTPRoute, ObjectId, gateway::http_route as api};
 
 use super::{
     RouteKind,
+    fields::{backend, headers, parent},
     raw::{
         RawBackend, RawCondition, RawFilter, RawHeaders, RawMatch, RawPath, RawRedirect,
         RawReplace, RawRetry, RawRewrite, RawRoute, RawRule,
@@ -21,7 +22,12 @@ impl RawRoute {
             id,
             created: route.metadata.creation_timestamp.clone(),
             generation: route.metadata.generation,
-            parents: spec.parent_refs.iter().flatten().map(parent).collect(),
+            parents: spec
+                .parent_refs
+                .iter()
+                .flatten()
+                .map(|parent| parent!(parent))
+                .collect(),
             hostnames: spec.hostnames.clone().unwrap_or_default(),
             // The API's default: one rule that matches everything.
             rules: if rules.is_empty() {
@@ -33,24 +39,18 @@ impl RawRoute {
     }
 }
 
-fn parent(parent: &api::HttpRouteParentRefs) -> ParentRef {
-    ParentRef {
-        group: parent.group.clone(),
-        kind: parent.kind.clone(),
-        namespace: parent.namespace.clone(),
-        name: parent.name.clone(),
-        section_name: parent.section_name.clone(),
-        port: parent.port,
-    }
-}
-
 fn rule(rule: &api::HttpRouteRules) -> RawRule {
     let timeouts = rule.timeouts.as_ref();
     RawRule {
         name: rule.name.clone(),
         matches: rule.matches.iter().flatten().map(r#match).collect(),
         filters: rule.filters.iter().flatten().map(filter).collect(),
-        backends: rule.backend_refs.iter().flatten().map(backend).collect(),
+        backends: rule
+            .backend_refs
+            .iter()
+            .flatten()
+            .map(|backend| backend!(backend, backend_filter))
+            .collect(),
         request_timeout: timeouts.and_then(|timeouts| timeouts.request.clone()),
         backend_timeout: timeouts.and_then(|timeouts| timeouts.backend_request.clone()),
         retry: rule.retry.as_ref().map(|retry| RawRetry {
@@ -108,45 +108,6 @@ fn method(method: &api::HttpRouteRulesMatchesMethod) -> &'static str {
         Method::Patch => "PATCH",
     }
 }
-
-fn backend(backend: &api::HttpRouteRulesBackendRefs) -> RawBackend {
-    RawBackend {
-        group: backend.group.clone(),
-        kind: backend.kind.clone(),
-        namespace: backend.namespace.clone(),
-        name: backend.name.clone(),
-        port: backend.port,
-        weight: backend.weight,
-        filters: backend
-            .filters
-            .iter()
-            .flatten()
-            .map(backend_filter)
-            .collect(),
-    }
-}
-
-/// The parts of a header modifier have the same fields under every generated name.
-macro_rules! headers {
-    ($modifier:expr) => {
-        $modifier.as_ref().map(|modifier| RawHeaders {
-            set: modifier
-                .set
-                .iter()
-                .flatten()
-                .map(|header| (header.name.clone(), header.value.clone()))
-                .collect(),
-            add: modifier
-                .add
-                .iter()
-                .flatten()
-                .map(|header| (header.name.clone(), header.value.clone()))
-                .collect(),
-            remove: modifier.remove.clone().unwrap_or_default(),
-        })
-    };
-}
-pub(super) use headers;
 
 macro_rules! replace {
     ($path:expr, $type:path) => {{

@@ -1,20 +1,45 @@
 //! Changes to headers.
 
-use heddle_proto::envoy::config::core::v3::{
-    HeaderValueOption, header_value_option::HeaderAppendAction,
+use heddle_proto::envoy::config::{
+    core::v3::{HeaderValueOption, header_value_option::HeaderAppendAction},
+    route::v3::{Route, RouteConfiguration, VirtualHost, weighted_cluster::ClusterWeight},
 };
 use heddle_routing::{HeaderOp, HeaderOps};
 use http::{HeaderName, HeaderValue};
 
 use super::error::{At, DecodeError, Decoded, each, refuse};
 
+/// What one level changes.
+pub(crate) struct Changes {
+    pub(crate) request: Vec<HeaderOp>,
+    pub(crate) response: Vec<HeaderOp>,
+}
+
+/// A level (a route, a virtual host, ...) that changes headers: four fields of the same names in each.
+pub(crate) trait ChangesHeaders {
+    /// Reads the four fields.
+    fn header_changes(&self) -> Decoded<Changes>;
+}
+
+macro_rules! changes_headers {
+    ($($level:ty),*) => {$(
+        impl ChangesHeaders for $level {
+            fn header_changes(&self) -> Decoded<Changes> {
+                let (add, remove) = (&self.request_headers_to_add, &self.request_headers_to_remove);
+                let request = changes("request", add, remove)?;
+                let (add, remove) = (&self.response_headers_to_add, &self.response_headers_to_remove);
+                let response = changes("response", add, remove)?;
+                Ok(Changes { request, response })
+            }
+        }
+    )*};
+}
+
+changes_headers!(RouteConfiguration, VirtualHost, Route, ClusterWeight);
+
 /// The two lists of one level (a route, a virtual host, ...). What is removed is removed before anything is added, as
 /// Envoy does.
-pub(crate) fn changes(
-    side: &str,
-    add: &[HeaderValueOption],
-    remove: &[String],
-) -> Decoded<Vec<HeaderOp>> {
+fn changes(side: &str, add: &[HeaderValueOption], remove: &[String]) -> Decoded<Vec<HeaderOp>> {
     let mut ops = each(&format!("{side}_headers_to_remove"), remove, |name| {
         Ok(HeaderOp::Remove(header_name(name)?))
     })?;

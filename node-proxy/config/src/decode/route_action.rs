@@ -16,7 +16,7 @@ use heddle_routing::{
 
 use super::{
     error::{At, Decoded, each, refuse, unsupported},
-    headers::{changes, in_order},
+    headers::{ChangesHeaders, in_order},
     regex,
     retry::retry_policy,
     values::{inline_text, limit, non_empty, port},
@@ -130,21 +130,12 @@ fn weighted_cluster(wire: &ClusterWeight) -> Decoded<WeightedCluster> {
         wire.host_rewrite_specifier.is_some(),
         "host_rewrite_specifier",
     )?;
-    let request = changes(
-        "request",
-        &wire.request_headers_to_add,
-        &wire.request_headers_to_remove,
-    )?;
-    let response = changes(
-        "response",
-        &wire.response_headers_to_add,
-        &wire.response_headers_to_remove,
-    )?;
+    let changes = wire.header_changes()?;
     Ok(WeightedCluster {
         cluster: cluster_name(&wire.name).at("name")?,
         weight: wire.weight.as_ref().map_or(0, |weight| weight.value),
-        request_headers: in_order([request]),
-        response_headers: in_order([response]),
+        request_headers: in_order([changes.request]),
+        response_headers: in_order([changes.response]),
     })
 }
 

@@ -17,13 +17,10 @@ use heddle_routing::{Action, Domain, HeaderOp, Origin, Route, RouteTable, Virtua
 
 use super::{
     error::{At, Decoded, each, refuse, unsupported},
-    headers::{changes, in_order},
+    headers::{Changes, ChangesHeaders, in_order},
     matchers::route_match,
     route_action::{direct_response, forward, redirect},
 };
-
-/// Header changes of the levels around a route, in wire order: (request, response).
-type Changes = (Vec<HeaderOp>, Vec<HeaderOp>);
 
 /// config.route.v3.RouteConfiguration; `name` is what the table is kept under.
 ///
@@ -49,18 +46,7 @@ pub(crate) fn route_table(name: Arc<str>, wire: &RouteConfiguration) -> Decoded<
         "typed_per_filter_config",
     )?;
     unsupported(!wire.route_specifiers.is_empty(), "route_specifiers")?;
-    let around = (
-        changes(
-            "request",
-            &wire.request_headers_to_add,
-            &wire.request_headers_to_remove,
-        )?,
-        changes(
-            "response",
-            &wire.response_headers_to_add,
-            &wire.response_headers_to_remove,
-        )?,
-    );
+    let around = wire.header_changes()?;
     let virtual_hosts = each("virtual_hosts", &wire.virtual_hosts, |host| {
         virtual_host(host, &around, wire.most_specific_header_mutations_wins)
     })?;
@@ -109,18 +95,7 @@ fn virtual_host(wire: &WireHost, around: &Changes, specific_wins: bool) -> Decod
     if wire.domains.is_empty() {
         return refuse("must not be empty").at("domains");
     }
-    let own = (
-        changes(
-            "request",
-            &wire.request_headers_to_add,
-            &wire.request_headers_to_remove,
-        )?,
-        changes(
-            "response",
-            &wire.response_headers_to_add,
-            &wire.response_headers_to_remove,
-        )?,
-    );
+    let own = wire.header_changes()?;
     let level = Level {
         host: &own,
         around,
@@ -189,23 +164,14 @@ fn route(wire: &WireRoute, level: &Level<'_>) -> Decoded<Route> {
     let Some(matches) = &wire.r#match else {
         return refuse("missing").at("match");
     };
-    let request = changes(
-        "request",
-        &wire.request_headers_to_add,
-        &wire.request_headers_to_remove,
-    )?;
-    let response = changes(
-        "response",
-        &wire.response_headers_to_add,
-        &wire.response_headers_to_remove,
-    )?;
+    let own = wire.header_changes()?;
     Ok(Route {
         name: wire.name.as_str().into(),
         origin: wire.metadata.as_ref().and_then(origin),
         matches: route_match(matches).at("match")?,
         action: action(wire.action.as_ref(), level)?,
-        request_headers: level.combine(request, |changes| changes.0.clone()),
-        response_headers: level.combine(response, |changes| changes.1.clone()),
+        request_headers: level.combine(own.request, |changes| changes.request.clone()),
+        response_headers: level.combine(own.response, |changes| changes.response.clone()),
     })
 }
 
