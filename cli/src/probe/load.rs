@@ -34,6 +34,9 @@ pub(crate) struct Arguments {
     /// Speak HTTP/2 from the first byte.
     #[arg(long)]
     http2: bool,
+    /// Open a new connection for each request.
+    #[arg(long)]
+    new_connections: bool,
     /// `name: value`; may be given several times.
     #[arg(long = "header", short = 'H', value_parser = header)]
     headers: Vec<(HeaderName, HeaderValue)>,
@@ -106,9 +109,12 @@ async fn send(
     budget: Option<u64>,
     tally: &Mutex<Tally>,
 ) {
-    let client: Http = Client::builder(TokioExecutor::new())
-        .http2_only(arguments.http2)
-        .build_http();
+    let mut builder = Client::builder(TokioExecutor::new());
+    builder.http2_only(arguments.http2);
+    if arguments.new_connections {
+        builder.pool_max_idle_per_host(0);
+    }
+    let client: Http = builder.build_http();
     let rate = arguments.rate.clamp(0.1, 20_000.0);
     let mut ticks = interval(Duration::from_secs_f64(connections as f64 / rate));
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);

@@ -4,6 +4,7 @@ package main
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -20,7 +21,7 @@ import (
 // limit of one client command: longer than any name or connection takes in a healthy cluster.
 const limit = 10 * time.Second
 
-const usage = `usage: probe pause | serve ADDRESS | get URL | lookup NAME`
+const usage = `usage: probe pause | serve ADDRESS | webhook ADDRESS CERTIFICATE KEY | get URL | lookup NAME | done`
 
 func main() {
 	if err := run(os.Args[1:]); err != nil {
@@ -35,6 +36,10 @@ func run(arguments []string) error {
 		return pause()
 	case len(arguments) == 2 && arguments[0] == "serve":
 		return serve(arguments[1])
+	case len(arguments) == 4 && arguments[0] == "webhook":
+		return webhook(arguments[1], arguments[2], arguments[3])
+	case len(arguments) == 1 && arguments[0] == "done":
+		return nil
 	case len(arguments) == 2 && arguments[0] == "get":
 		return get(arguments[1])
 	case len(arguments) == 2 && arguments[0] == "lookup":
@@ -60,7 +65,8 @@ func pause() error {
 	return nil
 }
 
-// serve answers each request with `<host name> <the client's address>` and writes one line about it.
+// serve answers each request with `<host name> <the client's address>` and writes one line about it; gRPC's health check is answered too,
+// over HTTP/2 without TLS, for the kubelet's gRPC probes.
 func serve(address string) error {
 	name, err := os.Hostname()
 	if err != nil {
@@ -70,11 +76,57 @@ func serve(address string) error {
 	if err != nil {
 		return err
 	}
-	server := &http.Server{Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+	answer := http.NewServeMux()
+	answer.HandleFunc("/grpc.health.v1.Health/Check", healthy)
+	answer.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {
 		client, _, _ := net.SplitHostPort(r.RemoteAddr)
 		fmt.Printf("%s %s from %s\n", r.Method, r.URL.Path, client)
 		fmt.Fprintf(w, "%s %s\n", name, client)
+	})
+	server := &http.Server{Handler: answer, Protocols: new(http.Protocols)}
+	server.Protocols.SetHTTP1(true)
+	server.Protocols.SetUnencryptedHTTP2(true)
+	fmt.Printf("%s serves %s\n", name, listener.Addr())
+	return untilEnded(server, func() error { return server.Serve(listener) })
+}
+
+// healthy is gRPC's answer `SERVING` (health.proto, HealthCheckResponse.status = 1): one message of two bytes, and the status in the trailers.
+func healthy(w http.ResponseWriter, _ *http.Request) {
+	w.Header().Set("Content-Type", "application/grpc")
+	w.Header().Set("Trailer", "Grpc-Status")
+	_, _ = w.Write([]byte{0, 0, 0, 0, 2, 0x08, 1})
+	_ = http.NewResponseController(w).Flush()
+	w.Header().Set("Grpc-Status", "0")
+}
+
+// webhook admits every object, warns that it has seen it, and writes one line about who asked (admission.k8s.io/v1).
+func webhook(address, certificate, key string) error {
+	name, err := os.Hostname()
+	if err != nil {
+		return err
+	}
+	server := &http.Server{Addr: address, Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		var review struct {
+			Request struct{ UID string }
+		}
+		if err := json.NewDecoder(r.Body).Decode(&review); err != nil {
+			http.Error(w, err.Error(), http.StatusBadRequest)
+			return
+		}
+		client, _, _ := net.SplitHostPort(r.RemoteAddr)
+		fmt.Printf("review from %s\n", client)
+		_ = json.NewEncoder(w).Encode(map[string]any{
+			"apiVersion": "admission.k8s.io/v1",
+			"kind":       "AdmissionReview",
+			"response":   map[string]any{"uid": review.Request.UID, "allowed": true, "warnings": []string{"seen by " + name}},
+		})
 	})}
+	fmt.Printf("%s serves %s\n", name, address)
+	return untilEnded(server, func() error { return server.ListenAndServeTLS(certificate, key) })
+}
+
+// untilEnded serves until a signal comes, and lets open requests finish.
+func untilEnded(server *http.Server, serve func() error) error {
 	ending, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
 	defer stop()
 	ended := make(chan error, 1)
@@ -84,8 +136,7 @@ func serve(address string) error {
 		defer cancel()
 		ended <- server.Shutdown(grace)
 	}()
-	fmt.Printf("%s serves %s\n", name, listener.Addr())
-	if err := server.Serve(listener); !errors.Is(err, http.ErrServerClosed) {
+	if err := serve(); !errors.Is(err, http.ErrServerClosed) {
 		return err
 	}
 	return <-ended
