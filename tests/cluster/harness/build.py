@@ -11,7 +11,7 @@ import shutil
 import subprocess
 import sys
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from . import layout
@@ -31,15 +31,31 @@ class Module:
     """What is built: all `tool` lines, or the folder's own program."""
     rename: tuple[str, str] | None = None
     """From Go's name for a program to the usual one."""
+    folder: Path | None = field(default=None, repr=False)
+    """Where the go.mod is, if not in `go/<name>`. This field and those below are no part of the key by themselves."""
+    cache: Path = field(default=layout.CACHE / "built", repr=False)
+    """Where results are kept."""
+    toolchain: str = field(default="", repr=False)
+    """Go's own `GOTOOLCHAIN`, for a module that needs a newer Go than the one installed. The key has the compiler's version."""
 
     @property
     def source(self) -> Path:
-        return layout.SOURCE / "go" / self.name
+        return self.folder or layout.SOURCE / "go" / self.name
 
     def command(self) -> list[str]:
         """The build without its destination."""
         tags = [f"-tags={self.tags}"] if self.tags else []
         return ["go", "build", "-mod=readonly", "-trimpath", "-buildvcs=false", *tags, f"-ldflags=-s -w {self.ldflags}".rstrip()]
+
+    def environment(self) -> dict[str, str]:
+        toolchain = {"GOTOOLCHAIN": self.toolchain} if self.toolchain else {}
+        return {**os.environ, "CGO_ENABLED": str(int(self.cgo)), "GOFLAGS": "", "GOWORK": "off", **toolchain}
+
+    def compiler(self) -> str:
+        """Version and target of the Go that builds the module."""
+        return subprocess.run(
+            ["go", "env", "GOVERSION", "GOARCH"], cwd=self.source, env=self.environment(), check=True, capture_output=True, text=True
+        ).stdout
 
     def key(self, compiler: str) -> str:
         """Changes whenever the built bytes may."""
@@ -74,7 +90,7 @@ MODULES = (
 
 def build(module: Module, compiler: str) -> Path:
     """The folder with the module's programs, built if the cache has none."""
-    folder = layout.CACHE / "built" / f"{module.name}-{module.key(compiler)}"
+    folder = module.cache / f"{module.name}-{module.key(compiler)}"
     if folder.is_dir():
         return folder
     started = time.monotonic()
@@ -82,9 +98,8 @@ def build(module: Module, compiler: str) -> Path:
     unfinished = folder.with_name(f"{folder.name}.{os.getpid()}")
     unfinished.mkdir(parents=True)
     try:
-        environment = {**os.environ, "CGO_ENABLED": str(int(module.cgo)), "GOFLAGS": "", "GOWORK": "off"}
         command = ["nice", *module.command(), f"-o={unfinished}/", module.package]
-        subprocess.run(command, cwd=module.source, env=environment, check=True, stdout=sys.stderr)
+        subprocess.run(command, cwd=module.source, env=module.environment(), check=True, stdout=sys.stderr)
         if module.rename:
             (unfinished / module.rename[0]).rename(unfinished / module.rename[1])
         for older in folder.parent.glob(f"{module.name}-*"):

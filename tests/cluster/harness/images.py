@@ -1,4 +1,7 @@
-"""Images without a registry: one static binary in one layer, as an OCI image layout in a tar file. The same input gives the same bytes."""
+"""Images without a registry: one static binary, and what it needs beside it, in one layer, as an OCI image layout in a tar file.
+
+The same input gives the same bytes.
+"""
 
 import hashlib
 import io
@@ -21,6 +24,12 @@ class Image:
     binary: Path
     arguments: tuple[str, ...] = ()
     user: str = "65532:65532"
+    path: str = ""
+    """Where the binary is in the image, without the leading slash; its own name at the root otherwise."""
+    files: tuple[tuple[str, Path, int], ...] = ()
+    """What else is in the image: path without the leading slash, content, mode."""
+    environment: tuple[str, ...] = ()
+    """`NAME=value` each."""
 
     @property
     def tarball(self) -> Path:
@@ -39,12 +48,13 @@ def cluster_images(programs: Path) -> tuple[Image, ...]:
 
 def write(image: Image) -> Path:
     """Writes the image's tarball and returns its path."""
-    name = image.binary.name
-    layer = tar({name: (image.binary.read_bytes(), 0o755)})
+    name = image.path or image.binary.name
+    layer = tar({name: (image.binary.read_bytes(), 0o755), **{path: (source.read_bytes(), mode) for path, source, mode in image.files}})
+    environment = {"Env": list(image.environment)} if image.environment else {}
     config = canonical({
         "architecture": ARCHITECTURE,
         "os": "linux",
-        "config": {"Entrypoint": [f"/{name}", *image.arguments], "User": image.user, "WorkingDir": "/"},
+        "config": {"Entrypoint": [f"/{name}", *image.arguments], "User": image.user, "WorkingDir": "/", **environment},
         "rootfs": {"type": "layers", "diff_ids": [digest(layer)]},
     })
     manifest = canonical({
