@@ -114,7 +114,7 @@ MESH = Profile(
     subject="Mesh",
     channel="standard",
     may_fail=False,
-    time_limit="30m",
+    time_limit="60m",
 )
 
 GATEWAY_HTTP = Profile(
