@@ -1,11 +1,9 @@
 """The documents say what the results say, and change only with them."""
 
-import tempfile
 import unittest
 from pathlib import Path
 
 from runner import documents, execution
-from runner.kubernetes import crd_files
 from runner.results import FAILED, PASSED, SKIPPED, Result
 from runner.suites import GATEWAY_HTTP, MESH, SUITES
 
@@ -91,17 +89,6 @@ class CommandLine(unittest.TestCase):
         flags = execution.flags(GATEWAY_HTTP, "v0.1.0", Path("/tmp/report.yaml"), [])
         self.assertIn("-go-on-without-setup=true", flags)
         self.assertFalse([flag for flag in flags if flag.startswith("-report-output")])
-
-
-class Definitions(unittest.TestCase):
-    def test_the_admission_policy_comes_after_the_definitions(self) -> None:
-        with tempfile.TemporaryDirectory() as folder:
-            channel = Path(folder) / "config/crd/experimental"
-            channel.mkdir(parents=True)
-            for name in ("gateway.networking.k8s.io_vap_safeupgrades.yaml", "gateway.networking.x-k8s.io_xmeshes.yaml", "kustomization.yaml"):
-                (channel / name).touch()
-            names = [file.name for file in crd_files(Path(folder), "experimental")]
-        self.assertEqual(names, ["gateway.networking.x-k8s.io_xmeshes.yaml", "gateway.networking.k8s.io_vap_safeupgrades.yaml"])
 
 
 if __name__ == "__main__":

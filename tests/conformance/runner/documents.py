@@ -73,8 +73,11 @@ def with_ordered_profiles(report: str) -> str:
     if match is None:
         return report
     items = re.split(r"^(?=- )", match[1], flags=re.MULTILINE)[1:]
-    ordered = sorted((item if item.endswith("\n") else f"{item}\n" for item in items), key=lambda item: re.search(r"^(?:- |  )name: (.*)$", item, re.MULTILINE)[1])
-    return report[: match.start(1)] + "".join(ordered) + report[match.end(1) :]
+    return report[: match.start(1)] + "".join(sorted(items, key=profile_name)) + report[match.end(1) :]
+
+
+def profile_name(item: str) -> str:
+    return re.search(r"^(?:- |  )name: (.*)$", item, re.MULTILINE)[1]
 
 
 def undated(report: str) -> str:

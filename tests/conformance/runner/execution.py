@@ -47,7 +47,9 @@ def execute(program: Path, arguments: list[str], kubeconfig: Path, folder: Path)
     run = Run()
     with (folder / "events.json").open("w") as events, (folder / "suite.log").open("w") as log:
         # A session of its own, so that the suite and its translator can be ended together.
-        with subprocess.Popen(command, cwd=folder, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, start_new_session=True) as suite:
+        with subprocess.Popen(
+            command, cwd=folder, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, start_new_session=True
+        ) as suite:
             try:
                 for line in suite.stdout:
                     events.write(line)
