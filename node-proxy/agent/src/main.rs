@@ -10,6 +10,7 @@
 //! This binary only wires: what is decided lies in `heddle-routing`, what is sent in `heddle-upstream`, what is accepted in
 //! `heddle-listeners`, what is known in `heddle-config`. With no control plane it goes on with what it knows.
 
+mod addresses;
 mod admin;
 mod arguments;
 mod configuration;

@@ -17,6 +17,7 @@ use heddle_redirect::{
 use tokio_util::sync::CancellationToken;
 
 use crate::{
+    addresses::OwnAddresses,
     arguments::Arguments,
     dns::NameServer,
     enrolment::Registrations,
@@ -31,6 +32,7 @@ pub(crate) struct Pods {
     config: SharedConfig,
     shutdown: CancellationToken,
     namespaces: Namespaces,
+    own_addresses: OwnAddresses,
     entered: BTreeMap<PodName, Entered>,
     /// Why the others are not.
     open: BTreeMap<PodName, State>,
@@ -91,6 +93,7 @@ impl Pods {
             arguments: arguments.clone(),
             config,
             shutdown,
+            own_addresses: OwnAddresses::default(),
             entered: BTreeMap::new(),
             open: BTreeMap::new(),
         })
@@ -107,6 +110,11 @@ impl Pods {
         for pod in config.pods.values() {
             if let Err(state) = self.enter(pod, workers) {
                 open.insert(pod.name.clone(), state);
+            }
+        }
+        if self.own_addresses.refresh() {
+            for entered in self.entered.values_mut() {
+                entered.follows = None;
             }
         }
         if self.entered.values().any(|p| p.follows != Some(revision)) {
@@ -162,7 +170,8 @@ impl Pods {
     fn node_addresses(&self, config: &ProxyConfig) -> Vec<IpAddr> {
         let told = config.workloads.nodes.get(self.arguments.node.as_str());
         let told = told.map(|node| node.addresses.clone()).unwrap_or_default();
-        let mut all = [told, self.arguments.node_address.clone()].concat();
+        let own = self.own_addresses.known();
+        let mut all = [&told, own, &self.arguments.node_address].concat();
         all.sort();
         all.dedup();
         all
