@@ -3,6 +3,7 @@
 use std::{net::SocketAddr, path::PathBuf};
 
 use clap::ValueEnum;
+use heddle_identity::{Namespace, ServiceAccount, SpiffeId};
 use heddle_model::{MtlsMode, TrustDomain};
 
 /// Heddle's control plane.
@@ -33,9 +34,9 @@ pub(crate) struct Arguments {
     /// node proxy's service account.
     #[arg(long, required_unless_present = "kubernetes")]
     pub(crate) bootstrap_tokens: Option<PathBuf>,
-    /// With --kubernetes: the namespace that Heddle is installed in; the Lease of the leader lies there.
+    /// The namespace that Heddle is installed in: part of its own identities; on Kubernetes the Lease, the Secret and the trust bundle lie there.
     #[arg(long, env = "POD_NAMESPACE", default_value = "heddle-system")]
-    pub(crate) namespace: String,
+    pub(crate) namespace: Namespace,
     /// With --kubernetes: this replica's name, unlike all others'; without one a random name is made.
     #[arg(long, env = "POD_NAME")]
     pub(crate) pod_name: Option<String>,
@@ -53,9 +54,12 @@ pub(crate) struct Arguments {
     /// With --kubernetes: the audience that a node proxy's projected token must be bound to.
     #[arg(long, default_value = "heddle-control-plane")]
     pub(crate) token_audience: String,
-    /// With --kubernetes: the service account of node proxies, in the namespace of --namespace.
+    /// The service account of node proxies, in the namespace of --namespace.
     #[arg(long, default_value = "heddle-node-proxy")]
-    pub(crate) node_proxy_service_account: String,
+    pub(crate) node_proxy_service_account: ServiceAccount,
+    /// The service account of the control plane, in the namespace of --namespace: its name in its own certificate.
+    #[arg(long, default_value = "heddle-control-plane")]
+    pub(crate) service_account: ServiceAccount,
     /// The root of trust of all identities.
     #[arg(long, default_value = "cluster.local")]
     pub(crate) trust_domain: TrustDomain,
@@ -68,6 +72,26 @@ pub(crate) struct Arguments {
     /// What to log, as in `info,heddle_xds_server=debug`.
     #[arg(long, env = "HEDDLE_LOG", default_value = "info")]
     pub(crate) log: String,
+}
+
+impl Arguments {
+    /// Who the control plane is.
+    pub(crate) fn identity(&self) -> SpiffeId {
+        self.own(&self.service_account)
+    }
+
+    /// Who node proxies are, where they speak for themselves.
+    pub(crate) fn node_proxy_identity(&self) -> SpiffeId {
+        self.own(&self.node_proxy_service_account)
+    }
+
+    fn own(&self, account: &ServiceAccount) -> SpiffeId {
+        SpiffeId {
+            trust_domain: self.trust_domain.clone(),
+            namespace: self.namespace.clone(),
+            service_account: account.clone(),
+        }
+    }
 }
 
 /// Whether pods take plain text.

@@ -8,7 +8,7 @@ use std::{
 use arc_swap::ArcSwapOption;
 use heddle_identity::SpiffeId;
 use heddle_issuer::Placement;
-use heddle_model::Mesh;
+use heddle_model::{Enrolment, Mesh};
 use heddle_resolve::Statuses;
 use heddle_xds_server::{server::Notice, session::Event};
 use tokio::sync::watch;
@@ -20,7 +20,7 @@ pub(crate) struct Round {
     pub(crate) statuses: Statuses,
     /// All that is wrong, one line each, sorted.
     pub(crate) problems: BTreeSet<String>,
-    /// Which identities run on which node.
+    /// Which identities of the mesh run on which node.
     identities: BTreeMap<Arc<str>, BTreeSet<SpiffeId>>,
 }
 
@@ -28,7 +28,9 @@ impl Round {
     pub(crate) fn new(mesh: &Mesh, statuses: Statuses, problems: BTreeSet<String>) -> Self {
         let mut identities = BTreeMap::<Arc<str>, BTreeSet<SpiffeId>>::new();
         for workload in mesh.workloads.values() {
-            if let Some(node) = &workload.node {
+            // Nobody speaks mutual TLS for a pod outside the mesh.
+            let of_mesh = workload.enrolment == Enrolment::Mesh;
+            if let Some(node) = workload.node.as_ref().filter(|_| of_mesh) {
                 let on_node = identities.entry(Arc::clone(&node.0)).or_default();
                 on_node.insert(workload.spiffe_id(&mesh.trust_domain));
             }
@@ -46,14 +48,18 @@ impl Round {
 pub(crate) struct Board(Arc<Inner>);
 
 struct Inner {
+    /// The identity of node proxies, which every one of them may have: they serve Gateways with it.
+    node_proxy: SpiffeId,
     round: ArcSwapOption<Round>,
     ready: watch::Sender<bool>,
     refused: Mutex<BTreeSet<String>>,
 }
 
 impl Board {
-    pub(crate) fn new() -> Self {
+    /// Nothing is known yet.
+    pub(crate) fn new(node_proxy: SpiffeId) -> Self {
         Self(Arc::new(Inner {
+            node_proxy,
             round: ArcSwapOption::empty(),
             ready: watch::Sender::new(false),
             refused: Mutex::default(),
@@ -113,13 +119,9 @@ impl Board {
 }
 
 impl Placement for Board {
-    /// The identities of the node's pods, and on every node the node proxy's own (it serves Gateways with it).
+    /// The identities of the node's pods, and on every node the node proxy's own.
     fn may(&self, node: &str, identity: &SpiffeId) -> bool {
-        let own = (
-            identity.namespace.as_str(),
-            identity.service_account.as_str(),
-        );
-        own == ("heddle-system", "heddle-node-proxy")
+        *identity == self.0.node_proxy
             || self.round().is_some_and(|round| {
                 round
                     .identities

@@ -111,7 +111,10 @@ async fn serve(
         bootstrap: bootstrap.map(BootstrapTokens::open).transpose()?,
         reviews: replica.map(|replica| replica.reviews(arguments)),
     });
-    let (board, metrics) = (Board::new(), Arc::new(Metrics::new()));
+    let (board, metrics) = (
+        Board::new(arguments.node_proxy_identity()),
+        Arc::new(Metrics::new()),
+    );
     let client = replica.map(|replica| &replica.client);
     let source = pipeline::source(arguments, client).await?;
     let pipeline = Pipeline::new(

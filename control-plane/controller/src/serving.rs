@@ -4,7 +4,6 @@ use std::{io, sync::Arc, time::Duration};
 
 use anyhow::Context;
 use arc_swap::ArcSwap;
-use heddle_identity::SpiffeId;
 use heddle_issuer::{Issuer, ServingCertificate};
 use rustls::{
     ServerConfig,
@@ -37,11 +36,7 @@ pub(crate) async fn listen(
     issuer: Arc<Issuer>,
     shutdown: CancellationToken,
 ) -> anyhow::Result<Incoming> {
-    let identity: SpiffeId = format!(
-        "spiffe://{}/ns/heddle-system/sa/heddle-control-plane",
-        arguments.trust_domain
-    )
-    .parse()?;
+    let identity = arguments.identity();
     let hosts = arguments.server_name.clone();
     let make = move || config(&issuer.serving_certificate(&identity, &hosts)?);
     let current = Arc::new(ArcSwap::new(make()?));

@@ -55,7 +55,7 @@ impl Authority {
         arguments: &Arguments,
     ) -> Self {
         Self {
-            api: Api::namespaced(client, &arguments.namespace),
+            api: Api::namespaced(client, arguments.namespace.as_str()),
             name: arguments.ca_secret.clone(),
             // A folder of its own: an authority that lies in --ca-dir from elsewhere is not overwritten.
             folder: arguments.ca_dir.join("secret"),

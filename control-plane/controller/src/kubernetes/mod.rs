@@ -43,7 +43,7 @@ impl Replica {
         let identity = format!("{name}_{:08x}", rand::random::<u32>());
         let campaign = lease::campaign(
             client.clone(),
-            &arguments.namespace,
+            arguments.namespace.as_str(),
             &arguments.lease,
             Settings::new(identity),
             shutdown,
@@ -78,7 +78,7 @@ impl Replica {
         arguments: &Arguments,
         bundle: watch::Receiver<Arc<str>>,
     ) -> JoinHandle<()> {
-        let api = Api::namespaced(self.client.clone(), &arguments.namespace);
+        let api = Api::namespaced(self.client.clone(), arguments.namespace.as_str());
         let name = arguments.trust_bundle.clone();
         tokio::spawn(bundle::publish(api, name, bundle, self.leading()))
     }
@@ -88,8 +88,8 @@ impl Replica {
         Reviews::new(
             self.client.clone(),
             &arguments.token_audience,
-            &arguments.namespace,
-            &arguments.node_proxy_service_account,
+            arguments.namespace.as_str(),
+            arguments.node_proxy_service_account.as_str(),
         )
     }
 

@@ -15,7 +15,11 @@ fn id(text: &str) -> SpiffeId {
 #[tokio::test]
 async fn an_identity_is_for_the_nodes_that_its_pods_run_on() {
     let good = id("spiffe://cluster.local/ns/shop/sa/good");
-    assert!(!Board::new().may("node-a", &good), "nothing is known yet");
+    let own = id("spiffe://cluster.local/ns/heddle-system/sa/heddle-node-proxy");
+    assert!(
+        !Board::new(own.clone()).may("node-a", &good),
+        "nothing is known yet"
+    );
     let mut running = Running::start(&[]).await;
     let board = running.board.clone();
     assert!(board.may("node-a", &good));
@@ -24,7 +28,6 @@ async fn an_identity_is_for_the_nodes_that_its_pods_run_on() {
     assert!(!board.may("node-a", &id("spiffe://cluster.local/ns/shop/sa/other")));
     assert!(!board.may("node-a", &id("spiffe://elsewhere/ns/shop/sa/good")));
     // The node proxy's own, with which it serves Gateways.
-    let own = id("spiffe://cluster.local/ns/heddle-system/sa/heddle-node-proxy");
     assert!(board.may("node-a", &own) && board.may("node-b", &own));
     running.write(
         "_base.yaml",
@@ -34,6 +37,46 @@ async fn an_identity_is_for_the_nodes_that_its_pods_run_on() {
         .until(|running| running.board.may("node-c", &good))
         .await;
     assert!(!board.may("node-a", &good), "its pod has left");
+}
+
+#[tokio::test]
+async fn a_node_proxys_own_identity_is_of_the_namespace_that_the_mesh_is_installed_in() {
+    let running = Running::start_with(&[], &["--namespace", "mesh"]).await;
+    let may = |text| running.board.may("node-a", &id(text));
+    assert!(may("spiffe://cluster.local/ns/mesh/sa/heddle-node-proxy"));
+    for foreign in [
+        "spiffe://cluster.local/ns/heddle-system/sa/heddle-node-proxy",
+        "spiffe://elsewhere/ns/mesh/sa/heddle-node-proxy",
+        "spiffe://cluster.local/ns/mesh/sa/heddle-control-plane",
+        "spiffe://cluster.local/ns/mesh/sa/default",
+    ] {
+        assert!(!may(foreign), "{foreign}");
+    }
+}
+
+#[tokio::test]
+async fn a_pod_outside_the_mesh_or_without_a_node_gives_no_identity() {
+    let pod = |name: &str, label: &str, node: &str| {
+        format!(
+            "apiVersion: v1\nkind: Pod\nmetadata: {{name: {name}, namespace: shop, labels: {{heddle.dev/mesh: {label}}}}}\nspec: {{nodeName: {node}, serviceAccountName: {name}, containers: [{{name: c}}]}}\n"
+        )
+    };
+    let pods = [
+        pod("in", "enabled", "node-a"),
+        pod("out", "disabled", "node-a"),
+        pod("pending", "enabled", "''"),
+    ];
+    let host = pod("host", "enabled", "node-a").replace("spec: {", "spec: {hostNetwork: true, ");
+    let running = Running::start(&[("pods.yaml", &(pods.join("---\n") + "---\n" + &host))]).await;
+    let identities = ["in", "out", "pending", "host"];
+    let given: Vec<&str> = identities
+        .into_iter()
+        .filter(|name| {
+            let identity = id(&format!("spiffe://cluster.local/ns/shop/sa/{name}"));
+            running.board.may("node-a", &identity)
+        })
+        .collect();
+    assert_eq!(given, ["in"]);
 }
 
 #[tokio::test]

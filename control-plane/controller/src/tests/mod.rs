@@ -58,24 +58,31 @@ struct Running {
 impl Running {
     /// Starts on a folder with [`BASE`] and these files, and comes back after the first round.
     async fn start(files: &[(&str, &str)]) -> Self {
+        Self::start_with(files, &[]).await
+    }
+
+    /// The same with further arguments.
+    async fn start_with(files: &[(&str, &str)], further: &[&str]) -> Self {
         let (folder, ca) = (TempDir::new().unwrap(), TempDir::new().unwrap());
         for (name, text) in [("_base.yaml", BASE)].iter().chain(files) {
             fs::write(folder.path().join(name), text).unwrap();
         }
         let manifests = folder.path().to_str().unwrap();
-        let arguments = Arguments::parse_from([
+        let line = [
             "heddle-control-plane",
             "--manifests",
             manifests,
             "--bootstrap-tokens",
             "unused",
-        ]);
+        ];
+        let arguments = Arguments::parse_from(line.iter().chain(further));
         let issuer = Issuer::open(
             ca.path(),
             arguments.trust_domain.clone(),
             heddle_issuer::Settings::default(),
         );
-        let (board, metrics) = (Board::new(), Arc::new(Metrics::new()));
+        let board = Board::new(arguments.node_proxy_identity());
+        let metrics = Arc::new(Metrics::new());
         let source = pipeline::source(&arguments, None).await.unwrap();
         let issuer = Arc::new(issuer.unwrap());
         let pipeline = Pipeline::new(&arguments, issuer, board.clone(), metrics);
