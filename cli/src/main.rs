@@ -2,6 +2,8 @@
 
 mod demo;
 mod probe;
+mod uninstall;
+mod verify;
 
 use std::process::ExitCode;
 
@@ -22,6 +24,11 @@ enum Command {
     /// Asks a service something, once or under load, and prints what came of it as JSON.
     #[command(subcommand)]
     Probe(probe::Probe),
+    /// Checks one thing that a mesh must do, from inside a pod; `helm test` runs these.
+    #[command(subcommand)]
+    Verify(verify::Verify),
+    /// Takes the node proxies away, and waits until each has given its pods' networking back; `helm uninstall` runs it.
+    UninstallNodes(uninstall::Arguments),
     /// Runs one of the demo's sample applications.
     #[command(subcommand, hide = true)]
     App(heddle_sample_apps::App),
@@ -32,6 +39,8 @@ fn main() -> anyhow::Result<ExitCode> {
         // Before any thread is made: it may go into namespaces of its own.
         Command::Demo(demo) => demo::run(&demo),
         Command::Probe(probe) => asynchronous(probe::run(probe)),
+        Command::Verify(verify) => asynchronous(verify::run(verify)),
+        Command::UninstallNodes(arguments) => asynchronous(uninstall::run(arguments)),
         Command::App(app) => asynchronous(heddle_sample_apps::run(app)),
     }
 }

@@ -1,6 +1,7 @@
 //! `heddle probe`: small clients, to be run in a pod. Each prints JSON, one object a line.
 
 mod connect;
+mod health;
 mod load;
 mod tally;
 
@@ -16,6 +17,8 @@ pub(crate) enum Probe {
         /// The name.
         name: String,
     },
+    /// Asks a program's unix socket whether it is healthy; the exit code tells.
+    Health(health::Arguments),
     /// Sends HTTP requests over several connections and tells every interval who answered, how fast, and what failed.
     Load(load::Arguments),
 }
@@ -24,6 +27,7 @@ pub(crate) async fn run(probe: Probe) -> anyhow::Result<()> {
     match probe {
         Probe::Connect(arguments) => connect::run(&arguments).await,
         Probe::Resolve { name } => resolve(&name).await,
+        Probe::Health(arguments) => health::run(&arguments),
         Probe::Load(arguments) => load::run(arguments).await,
     }
 }

@@ -2,16 +2,21 @@
 
 use std::{
     collections::BTreeMap,
-    sync::{Arc, Mutex, PoisonError},
+    path::Path,
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
     time::SystemTime,
 };
 
 use anyhow::Context;
 use axum::{Router, extract::State, http::StatusCode, routing::get};
 use heddle_cert_client::Certificates;
+use heddle_redirect::{Netns, socket};
 use heddle_telemetry::Metrics;
 use heddle_xds_client::StatusHandle;
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, UnixListener};
 
 use crate::{arguments::Arguments, pods::State as PodState};
 
@@ -49,6 +54,8 @@ struct Admin {
     certificates: Certificates,
     status: StatusHandle,
     board: Board,
+    /// Whether the CNI plugin is in place; `None`: not our affair.
+    plugin: Option<Arc<AtomicBool>>,
 }
 
 /// Binds the port; the returned future serves it.
@@ -58,10 +65,18 @@ pub(crate) async fn serve(
     certificates: Certificates,
     status: StatusHandle,
     board: Board,
+    plugin: Option<Arc<AtomicBool>>,
 ) -> anyhow::Result<impl Future<Output = ()> + Send + use<>> {
     let address = arguments.metrics_listen;
-    let listener = TcpListener::bind(address).await;
+    // Two proxies of a node overlap while one replaces the other.
+    let listener = socket::listen(&Netns::current()?, address);
     let listener = listener.with_context(|| format!("cannot listen on {address}"))?;
+    let listener = TcpListener::from_std(listener)?;
+    let own = arguments
+        .admin_socket
+        .as_deref()
+        .map(own_socket)
+        .transpose()?;
     let router = Router::new()
         .route(
             "/metrics",
@@ -75,12 +90,30 @@ pub(crate) async fn serve(
             certificates,
             status,
             board,
+            plugin,
         });
     Ok(async move {
-        if let Err(error) = axum::serve(listener, router).await {
+        let own = async {
+            match own {
+                Some(own) => axum::serve(own, router.clone()).await,
+                None => std::future::pending().await,
+            }
+        };
+        let ended = tokio::select! {
+            ended = axum::serve(listener, router.clone()).into_future() => ended,
+            ended = own => ended,
+        };
+        if let Err(error) = ended {
             tracing::error!(%error, "the admin server ended");
         }
     })
+}
+
+/// The socket of this process alone; a former one's file is in the way.
+fn own_socket(path: &Path) -> anyhow::Result<UnixListener> {
+    // Whether it was there or not: binding tells.
+    let _ = std::fs::remove_file(path);
+    UnixListener::bind(path).with_context(|| format!("cannot listen on {}", path.display()))
 }
 
 /// Ready: a whole configuration is followed (the control plane's, or the last good one), each pod that runs is captured, each identity
@@ -122,6 +155,14 @@ async fn state(State(admin): State<Admin>) -> String {
     );
     for refused in &status.last_refused {
         text += &format!("  refused: {refused}\n");
+    }
+    if let Some(plugin) = &admin.plugin {
+        let stands = if plugin.load(Ordering::Relaxed) {
+            "in place"
+        } else {
+            "not in place"
+        };
+        text += &format!("CNI plugin: {stands}\n");
     }
     for (pod, state) in admin.board.get().pods {
         text += &format!("pod {pod}: {state}\n");

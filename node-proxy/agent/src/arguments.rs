@@ -38,6 +38,37 @@ pub(crate) struct Arguments {
     /// Where the CNI plugin asks; what it told is kept beside, as `.json`. Without: no plugin.
     #[arg(long)]
     pub(crate) cni_socket: Option<PathBuf>,
+    /// Keep the CNI plugin in this folder of network configurations; without: whoever else puts it there. Needs --cni-socket.
+    #[arg(long, requires = "cni_socket")]
+    pub(crate) cni_conf_dir: Option<PathBuf>,
+    /// The folder of CNI plugins.
+    #[arg(long, default_value = "/opt/cni/bin")]
+    pub(crate) cni_bin_dir: PathBuf,
+    /// The plugin's binary, which is copied there.
+    #[arg(long, default_value = "/heddle-cni")]
+    pub(crate) cni_binary: PathBuf,
+    /// How long a new pod may wait for its capture, in seconds.
+    #[arg(long, default_value_t = 20)]
+    pub(crate) cni_time_limit: u64,
+    /// What becomes of a new pod while no node proxy can be reached.
+    #[arg(long, value_enum, default_value_t = WhenUnreachable::Fail)]
+    pub(crate) cni_when_unreachable: WhenUnreachable,
+    /// Namespaces whose pods start in any case while nothing is known of them.
+    #[arg(
+        long,
+        value_delimiter = ',',
+        default_value = "kube-system,heddle-system"
+    )]
+    pub(crate) cni_critical: Vec<String>,
+    /// Tell the API server whether pods are enrolled, and ask it at the end whether the mesh is being taken away.
+    #[arg(long)]
+    pub(crate) kubernetes: bool,
+    /// The namespace that Heddle is installed in; the proxy's own identity is in it.
+    #[arg(long, env = "POD_NAMESPACE", default_value = "heddle-system")]
+    pub(crate) namespace: String,
+    /// With --kubernetes: the DaemonSet that this proxy belongs to.
+    #[arg(long, default_value = "heddle-node-proxy")]
+    pub(crate) daemonset: String,
     /// The node's `/proc`, where the namespaces of pods that no plugin told of are found.
     #[arg(long, default_value = "/proc")]
     pub(crate) proc_dir: PathBuf,
@@ -62,6 +93,9 @@ pub(crate) struct Arguments {
     /// Metrics, health and state, plain HTTP.
     #[arg(long, default_value = "0.0.0.0:15020")]
     pub(crate) metrics_listen: SocketAddr,
+    /// Health and state on a unix socket too: while two proxies of a node overlap, this one tells of this one.
+    #[arg(long)]
+    pub(crate) admin_socket: Option<PathBuf>,
     /// Seconds that open connections get after a signal to end.
     #[arg(long, default_value_t = 20)]
     pub(crate) drain_seconds: u64,
@@ -70,11 +104,21 @@ pub(crate) struct Arguments {
     pub(crate) log: String,
 }
 
+/// What becomes of a new pod while no node proxy can be reached.
+#[derive(Clone, Copy, Debug, clap::ValueEnum)]
+pub(crate) enum WhenUnreachable {
+    /// The kubelet tries again.
+    Fail,
+    /// It starts, and is captured when a node proxy is there.
+    Pass,
+}
+
 impl Arguments {
     /// The proxy's own identity, for Gateways.
     pub(crate) fn identity(&self) -> Result<SpiffeId, InvalidSpiffeId> {
         let trust_domain = &self.trust_domain;
-        format!("spiffe://{trust_domain}/ns/heddle-system/sa/heddle-node-proxy").parse()
+        let namespace = &self.namespace;
+        format!("spiffe://{trust_domain}/ns/{namespace}/sa/heddle-node-proxy").parse()
     }
 
     /// What the control plane is told of us.

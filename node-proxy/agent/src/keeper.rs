@@ -10,7 +10,8 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    admin::Board, enrolment::Registrations, gateways::Gateways, pods::Pods, worker::Workers,
+    admin::Board, enrolment::Registrations, gateways::Gateways, kubernetes::Conditions, pods::Pods,
+    worker::Workers,
 };
 
 /// How often the namespaces are looked at without a reason: a pod's namespace may appear at any time.
@@ -30,15 +31,17 @@ pub(crate) struct Keeper {
     pub(crate) status: StatusHandle,
     /// The configuration began with the last good one.
     pub(crate) from_disk: bool,
+    /// Where pods' conditions are written, on Kubernetes.
+    pub(crate) conditions: Option<Conditions>,
 }
 
 impl Keeper {
-    /// Until shutdown; gives the workers back. `changed` tells the configuration's revision.
+    /// Until the end is announced; gives the workers and the pods back. `changed` tells the configuration's revision.
     pub(crate) async fn run(
         mut self,
         mut changed: watch::Receiver<u64>,
-        shutdown: CancellationToken,
-    ) -> Workers {
+        ending: CancellationToken,
+    ) -> (Workers, Pods) {
         let mut registered = self.registrations.changes();
         let mut followed = None;
         let mut trusted: Arc<str> = "".into();
@@ -61,8 +64,11 @@ impl Keeper {
             self.registrations
                 .publish(&config, |pod, netns| self.pods.captured(pod, netns));
             self.board.set(self.pods.states(), whole);
+            if let Some(conditions) = &self.conditions {
+                conditions.want(self.pods.conditions(&config));
+            }
             tokio::select! {
-                () = shutdown.cancelled() => return self.workers,
+                () = ending.cancelled() => return (self.workers, self.pods),
                 Ok(()) = changed.changed() => {}
                 Ok(()) = registered.changed() => {}
                 () = tokio::time::sleep(LOOK) => {}

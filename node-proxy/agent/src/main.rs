@@ -18,8 +18,10 @@ mod dns;
 mod enrolment;
 mod gateways;
 mod keeper;
+mod kubernetes;
 mod namespaces;
 mod packets;
+mod plugin;
 mod pods;
 mod processes;
 mod worker;
@@ -34,8 +36,14 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    arguments::Arguments, configuration::Configuration, gateways::Gateways, keeper::Keeper,
-    pods::Pods, worker::Workers,
+    arguments::Arguments,
+    configuration::Configuration,
+    gateways::Gateways,
+    keeper::Keeper,
+    kubernetes::{ApiServer, Conditions},
+    plugin::Plugin,
+    pods::Pods,
+    worker::Workers,
 };
 
 fn main() -> ExitCode {
@@ -66,7 +74,9 @@ fn main() -> ExitCode {
 }
 
 async fn run(arguments: Arguments) -> anyhow::Result<()> {
-    let shutdown = shutdown_on_signals()?;
+    // First the end is announced; what listens ends only when it is known what shall become of the pods.
+    let ending = ending_on_signals()?;
+    let shutdown = CancellationToken::new();
     let metrics = Arc::new(Metrics::new(MAX_SERIES));
     let own = arguments.identity()?;
     let roots = std::fs::read_to_string(&arguments.control_plane_roots)?;
@@ -100,11 +110,19 @@ async fn run(arguments: Arguments) -> anyhow::Result<()> {
     let streaming = tokio::spawn(async move { client.run(configuration).await });
     let workers = Workers::start(&arguments, &config, &certificates, &metrics)?;
     let registrations = enrolment::Registrations::new()?;
-    let plugin = match &arguments.cni_socket {
+    let asked = match &arguments.cni_socket {
         Some(socket) => Some(enrolment::Server::open(socket, registrations.clone())?),
         None => None,
     };
-    let plugin = plugin.map(|server| tokio::spawn(server.serve()));
+    let asked = asked.map(|server| tokio::spawn(server.serve()));
+    let plugin = Plugin::keep(&arguments)?;
+    let api = match arguments.kubernetes {
+        true => Some(ApiServer::of_the_cluster()?),
+        false => None,
+    };
+    let conditions = api
+        .clone()
+        .map(|api| Conditions::start(api, shutdown.clone()));
     let pods = Pods::new(&arguments, config.clone(), &registrations, shutdown.clone())?;
     let gateways = Gateways::new(own.clone(), shutdown.clone())?;
     let board = admin::Board::default();
@@ -114,6 +132,7 @@ async fn run(arguments: Arguments) -> anyhow::Result<()> {
         certificates.clone(),
         status.clone(),
         board.clone(),
+        plugin.as_ref().map(Plugin::in_place),
     );
     let admin = tokio::spawn(admin.await?);
     let keeper = Keeper {
@@ -127,13 +146,22 @@ async fn run(arguments: Arguments) -> anyhow::Result<()> {
         board,
         status,
         from_disk,
+        conditions,
     };
-    let workers = keeper.run(changed, shutdown).await;
-    tracing::info!("draining");
-    if let Some(plugin) = plugin {
+    let (workers, pods) = keeper.run(changed, ending).await;
+    if let Some(asked) = asked {
         // Whoever waits for a pod's capture asks our successor.
-        plugin.abort();
+        asked.abort();
     }
+    if is_taken_away(&arguments, api.as_ref()).await {
+        tracing::info!("the mesh is being taken away from this node");
+        if let Some(plugin) = plugin {
+            plugin.uninstall();
+        }
+        tokio::task::block_in_place(|| pods.release_all());
+    }
+    tracing::info!("draining");
+    shutdown.cancel();
     workers.drain(arguments.drain()).await;
     streaming.abort();
     admin.abort();
@@ -142,7 +170,16 @@ async fn run(arguments: Arguments) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn shutdown_on_signals() -> anyhow::Result<CancellationToken> {
+async fn is_taken_away(arguments: &Arguments, api: Option<&ApiServer>) -> bool {
+    match api {
+        Some(api) => {
+            kubernetes::is_taken_away(api, &arguments.namespace, &arguments.daemonset).await
+        }
+        None => false,
+    }
+}
+
+fn ending_on_signals() -> anyhow::Result<CancellationToken> {
     let token = CancellationToken::new();
     for kind in [SignalKind::terminate(), SignalKind::interrupt()] {
         let (mut stream, token) = (signal(kind)?, token.clone());

@@ -21,6 +21,7 @@ use crate::{
     arguments::Arguments,
     dns::NameServer,
     enrolment::Registrations,
+    kubernetes::Wanted,
     namespaces::{Home, Namespaces},
     packets,
     worker::{PodSockets, Workers},
@@ -153,6 +154,26 @@ impl Pods {
         captured.chain(open).collect()
     }
 
+    /// What each pod's condition should say.
+    pub(crate) fn conditions(&self, config: &ProxyConfig) -> Wanted {
+        let of = |pod: &PodConfig| {
+            let state = match self.open.get(&pod.name) {
+                Some(state) => state.clone(),
+                None if self.entered.contains_key(&pod.name) => State::Captured,
+                None => return None,
+            };
+            Some(((pod.name.clone(), pod.uid.clone()), state))
+        };
+        config.pods.values().filter_map(|pod| of(pod)).collect()
+    }
+
+    /// Takes the rules out of all pods: the mesh leaves this node. What is open goes on as long as this process does.
+    pub(crate) fn release_all(&self) {
+        for (name, entered) in &self.entered {
+            entered.restore(name);
+        }
+    }
+
     /// Whether a pod's capture stands in this very namespace.
     ///
     /// # Errors
@@ -190,14 +211,7 @@ impl Pods {
             // The namespace may be gone with the pod; then there is nothing to restore.
             let netns = entered.netns.id();
             if self.namespaces.is_still(&name, &entered.uid, netns) {
-                for removed in [
-                    capture::remove(&entered.netns),
-                    packet_rules::remove(&entered.netns),
-                ] {
-                    if let Err(error) = removed {
-                        tracing::warn!(pod = %name, %error, "rules were left behind");
-                    }
-                }
+                entered.restore(&name);
             }
             // Now, when nothing new comes here any more.
             entered.stop.cancel();
@@ -283,6 +297,18 @@ impl Pods {
 }
 
 impl Entered {
+    /// Leaves the pod's networking as it was.
+    fn restore(&self, name: &PodName) {
+        for removed in [
+            capture::remove(&self.netns),
+            packet_rules::remove(&self.netns),
+        ] {
+            if let Err(error) = removed {
+                tracing::warn!(pod = %name, %error, "rules were left behind");
+            }
+        }
+    }
+
     /// Brings the pod's rules to this revision.
     fn follow(
         &mut self,

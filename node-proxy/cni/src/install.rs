@@ -13,6 +13,7 @@ use std::{
     fs, io,
     path::{Path, PathBuf},
     sync::mpsc::{self, RecvTimeoutError},
+    thread,
     time::{Duration, Instant},
 };
 
@@ -78,41 +79,97 @@ pub fn install(options: &Options) -> Result<(), InstallError> {
     if options.once {
         return ensure(options).map(|done| tell(&done));
     }
-    let (sender, changes) = mpsc::channel();
+    let report = |result: Result<Vec<String>, InstallError>| match result {
+        Ok(done) => tell(&done),
+        Err(error) => eprintln!("heddle-cni: {error}"),
+    };
+    keep(options.clone(), || true, report)?.wait();
+    Err(notify::Error::io(io::Error::other("the watcher ended")).into())
+}
+
+/// What keeps the plugin in place, on a thread of its own.
+pub struct Keeping {
+    wake: mpsc::Sender<Wake>,
+    thread: thread::JoinHandle<()>,
+}
+
+/// Why the keeping thread looks.
+enum Wake {
+    Changed,
+    Stop,
+}
+
+impl Keeping {
+    /// Ends it; the plugin stays as it is.
+    pub fn stop(self) {
+        // If it has ended already, so much the better.
+        let _ = self.wake.send(Wake::Stop);
+        self.wait();
+    }
+
+    /// Returns when it has ended; by itself it does only if the kernel tells of no changes any more.
+    fn wait(self) {
+        drop(self.wake);
+        // A panic there was told by itself.
+        let _ = self.thread.join();
+    }
+}
+
+/// Puts the plugin in place and keeps it there while `is_ours`. What was done, and what could not be, is reported: an error again only
+/// when it is another one.
+///
+/// # Errors
+/// Nothing can be watched.
+pub fn keep(
+    options: Options,
+    is_ours: impl Fn() -> bool + Send + 'static,
+    mut report: impl FnMut(Result<Vec<String>, InstallError>) + Send + 'static,
+) -> Result<Keeping, InstallError> {
+    let (wake, changes) = mpsc::channel();
+    let sender = wake.clone();
     let mut watcher = notify::recommended_watcher(move |event: notify::Result<Event>| {
         // Reading is no change, and we read ourselves.
         if !matches!(&event, Ok(event) if matches!(event.kind, EventKind::Access(_))) {
             // Nobody listens any more: the process ends.
-            let _ = sender.send(());
+            let _ = sender.send(Wake::Changed);
         }
     })?;
     for folder in [&options.conf_dir, &options.bin_dir] {
         watcher.watch(folder, RecursiveMode::NonRecursive)?;
     }
-    let mut told = String::new();
-    loop {
-        match ensure(options) {
-            Ok(done) => {
-                tell(&done);
-                told.clear();
-            }
-            Err(error) => {
-                let text = error.to_string();
-                if text != told {
-                    eprintln!("heddle-cni: {text}");
-                    told = text;
+    let thread = thread::spawn(move || {
+        let _watcher = watcher;
+        let mut told = String::new();
+        loop {
+            if is_ours() {
+                let result = ensure(&options);
+                let text = result.as_ref().err().map(ToString::to_string);
+                if text.as_ref() != Some(&told) {
+                    report(result);
                 }
+                told = text.unwrap_or_default();
+            }
+            if !wait_for_change(&changes) {
+                return;
             }
         }
-        if let Err(RecvTimeoutError::Disconnected) = changes.recv_timeout(LOOK) {
-            let gone = io::Error::other("the watcher ended");
-            return Err(notify::Error::io(gone).into());
+    });
+    Ok(Keeping { wake, thread })
+}
+
+/// Until something may have changed and is quiet again; `false`: it is over.
+fn wait_for_change(changes: &mpsc::Receiver<Wake>) -> bool {
+    match changes.recv_timeout(LOOK) {
+        Ok(Wake::Stop) | Err(RecvTimeoutError::Disconnected) => return false,
+        Ok(Wake::Changed) | Err(RecvTimeoutError::Timeout) => {}
+    }
+    let quiet = Instant::now() + QUIET;
+    loop {
+        match changes.recv_timeout(quiet.saturating_duration_since(Instant::now())) {
+            Ok(Wake::Changed) => {}
+            Ok(Wake::Stop) => return false,
+            Err(_) => return true,
         }
-        let quiet = Instant::now() + QUIET;
-        while changes
-            .recv_timeout(quiet.saturating_duration_since(Instant::now()))
-            .is_ok()
-        {}
     }
 }
 
