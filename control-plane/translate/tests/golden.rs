@@ -20,12 +20,13 @@ use serde_json::Value;
 const ROOTS: &str = "-----BEGIN CERTIFICATE-----\nthe mesh's root\n-----END CERTIFICATE-----\n";
 
 /// Which kinds a topic shows.
-const SHOWN: [(&str, &[&str]); 8] = [
+const SHOWN: [(&str, &[&str]); 9] = [
     ("clusters", &["clusters"]),
     ("dns", &["dns"]),
     ("endpoints", &["endpoints"]),
     ("gateways", &["listeners", "routes"]),
     ("listeners", &["listeners"]),
+    ("mesh", &["clusters", "listeners", "routes"]),
     ("pods", &["listeners", "address_sets"]),
     ("routes", &["routes"]),
     ("workloads", &["workloads"]),
