@@ -5,6 +5,7 @@
 //!
 //! - [`Netns`]: enters a namespace for the length of a closure.
 //! - [`socket`]: makes sockets in a namespace, with the marks and options that the rules expect.
+//! - [`handover`]: gives listening sockets to the process that comes after this one.
 //! - [`capture`]: rules that bring a pod's TCP and DNS to the proxy.
 //! - [`packets`]: NetworkPolicy for what the proxy does not carry (UDP, SCTP), compiled to nftables.
 //!
@@ -18,6 +19,7 @@ pub mod capture;
 mod command;
 #[cfg(test)]
 mod golden;
+pub mod handover;
 mod netns;
 pub mod packets;
 pub mod socket;
