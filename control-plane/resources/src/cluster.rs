@@ -9,9 +9,9 @@ use std::{
 };
 
 use crate::{
-    AuthorizationPolicy, ConfigMap, EndpointSlice, GRPCRoute, Gateway, GatewayClass, HTTPRoute,
-    Namespace, NetworkPolicy, Node, Object, ObjectId, Pod, ReferenceGrant, Secret, Service,
-    ServiceAccount,
+    AuthorizationPolicy, ConfigMap, EndpointSlice, GRPCRoute, Gateway, GatewayApi, GatewayClass,
+    HTTPRoute, Namespace, NetworkPolicy, Node, Object, ObjectId, Pod, ReferenceGrant, Secret,
+    Service, ServiceAccount,
 };
 
 /// Objects of one namespaced kind, by (namespace, name).
@@ -38,6 +38,8 @@ pub struct Cluster {
     pub secrets: Arc<Namespaced<Secret>>,
     pub config_maps: Arc<Namespaced<ConfigMap>>,
     pub authorization_policies: Arc<Namespaced<AuthorizationPolicy>>,
+    /// The CRDs of the Gateway API, where they could be looked at.
+    pub gateway_api: Option<Arc<GatewayApi>>,
 }
 
 /// Which objects changed between two values of [`Cluster`].

@@ -10,6 +10,7 @@
 pub mod authorization;
 mod cluster;
 pub mod gateway;
+mod gateway_api;
 mod name;
 mod object;
 mod parse;
@@ -20,6 +21,8 @@ pub use cluster::{ChangeSet, Cluster, ClusterWide, Namespaced};
 pub use object::{Kind, Object, ObjectId};
 pub use parse::Header;
 pub use schema::Violation;
+
+pub use gateway_api::{BUNDLE_VERSION, GatewayApi};
 
 pub use gateway::{GRPCRoute, Gateway, GatewayClass, HTTPRoute, ReferenceGrant};
 pub use k8s_openapi;

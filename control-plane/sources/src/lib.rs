@@ -14,4 +14,4 @@ mod problem;
 mod updates;
 
 pub use problem::{Place, Places, Problem, Severity};
-pub use updates::{Update, Updates};
+pub use updates::{Obstacles, Update, Updates};

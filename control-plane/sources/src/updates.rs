@@ -1,8 +1,11 @@
 //! The one interface of all sources: the latest state, and what changed since it was last looked at.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::{
+    collections::BTreeSet,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
 
-use heddle_resources::{ChangeSet, Cluster};
+use heddle_resources::{ChangeSet, Cluster, Kind};
 use tokio::{sync::Notify, task::JoinHandle};
 
 use crate::{Places, Problem};
@@ -18,6 +21,8 @@ pub struct Update {
     pub problems: Arc<[Problem]>,
     /// Where each object is defined, for the words of whoever finds something wrong with it later. Empty if there are no files.
     pub places: Arc<Places>,
+    /// Kinds that cannot be read from the source at this moment: what was known of them stays, or there are none.
+    pub unavailable: BTreeSet<Kind>,
 }
 
 /// The receiving end of a source. Dropping it ends the source.
@@ -43,6 +48,11 @@ impl Updates {
         }
     }
 
+    /// What keeps the first update from coming, for whoever asks why.
+    pub fn obstacles(&self) -> Obstacles {
+        Obstacles(Arc::clone(&self.slot))
+    }
+
     /// The next update: what was published since the last call, as one. Waits until there is something.
     /// `None`: the source has ended and there will be nothing more. Cancel-safe.
     pub async fn next(&mut self) -> Option<Update> {
@@ -58,6 +68,17 @@ impl Updates {
             }
             self.slot.published.notified().await;
         }
+    }
+}
+
+/// What a source waits for; stays valid when the source has ended.
+#[derive(Clone, Debug)]
+pub struct Obstacles(Arc<Slot>);
+
+impl Obstacles {
+    /// What keeps the source from its first update at this moment.
+    pub fn now(&self) -> Vec<Problem> {
+        self.0.lock().obstacles.clone()
     }
 }
 
@@ -86,6 +107,13 @@ impl Publisher {
     }
 }
 
+impl Publisher {
+    /// Notes what keeps the source from its first update.
+    pub(crate) fn hindered(&self, obstacles: Vec<Problem>) {
+        self.slot.lock().obstacles = obstacles;
+    }
+}
+
 impl Drop for Publisher {
     fn drop(&mut self) {
         self.slot.lock().ended = true;
@@ -102,6 +130,7 @@ struct Slot {
 #[derive(Debug, Default)]
 struct State {
     pending: Option<Update>,
+    obstacles: Vec<Problem>,
     ended: bool,
 }
 

@@ -100,6 +100,7 @@ impl Folder {
             changes,
             problems: tidy(problems).into(),
             places: Arc::clone(&self.places),
+            unavailable: std::collections::BTreeSet::new(),
         }
     }
 

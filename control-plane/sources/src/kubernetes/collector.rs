@@ -7,7 +7,7 @@ use std::{
 
 use heddle_resources::{ChangeSet, Cluster, Kind, Object, ObjectId};
 
-use super::follow::Report;
+use super::{crds::Crds, failure::Failure, follow::Report};
 use crate::{Problem, Severity, Update};
 
 /// What stands in [`Problem::file`].
@@ -24,6 +24,8 @@ pub(super) struct Collector {
     /// Kinds that are being listed, with what has been named so far.
     listed: BTreeMap<Kind, BTreeSet<ObjectId>>,
     failed: BTreeMap<Kind, Problem>,
+    /// What is wrong with the CRDs of the Gateway API.
+    crds: Option<Problem>,
     unreadable: BTreeMap<ObjectId, Problem>,
     changes: ChangeSet,
     /// Something is to be told.
@@ -50,11 +52,8 @@ impl Collector {
             Report::Object { object, listing } => self.object(object, listing),
             Report::Unreadable { id, error, listing } => self.unreadable(id, &error, listing),
             Report::Gone(id) => self.remove(&id),
-            Report::Failed {
-                kind,
-                error,
-                unknown,
-            } => self.failed(kind, &error, unknown),
+            Report::Failed { kind, failure } => self.failed(kind, &failure),
+            Report::GatewayApi(crds) => self.gateway_api(crds),
         }
     }
 
@@ -67,6 +66,7 @@ impl Collector {
             .failed
             .values()
             .chain(self.unreadable.values())
+            .chain(&self.crds)
             .cloned()
             .collect();
         problems.sort();
@@ -75,7 +75,16 @@ impl Collector {
             changes: std::mem::take(&mut self.changes),
             problems: problems.into(),
             places: Arc::default(),
+            unavailable: self.failed.keys().copied().collect(),
         })
+    }
+
+    /// What keeps the first update from being told; empty after it.
+    pub(super) fn obstacles(&self) -> Vec<Problem> {
+        match self.awaited.is_empty() {
+            true => Vec::new(),
+            false => self.failed.values().cloned().collect(),
+        }
     }
 
     fn object(&mut self, object: Object, listing: bool) {
@@ -125,8 +134,14 @@ impl Collector {
         }
     }
 
-    /// What a complete list did not name is gone.
     fn complete(&mut self, kind: Kind) {
+        self.drop_unlisted(kind);
+        self.news |= self.awaited.remove(&kind);
+        self.news |= self.failed.remove(&kind).is_some();
+    }
+
+    /// What a complete list did not name is gone.
+    fn drop_unlisted(&mut self, kind: Kind) {
         let listed = self.listed.remove(&kind).unwrap_or_default();
         let known = self.held.get(&kind).into_iter().flatten();
         let known = known.chain(self.unreadable.keys().filter(|id| id.kind == kind));
@@ -134,28 +149,37 @@ impl Collector {
         for id in &gone {
             self.remove(id);
         }
-        self.news |= self.awaited.remove(&kind);
-        self.news |= self.failed.remove(&kind).is_some();
     }
 
-    fn failed(&mut self, kind: Kind, error: &str, unknown: bool) {
-        let name = kind.as_str();
-        let problem = if unknown {
+    fn failed(&mut self, kind: Kind, failure: &Failure) {
+        let known = !self.awaited.contains(&kind);
+        let mut problem = Problem::in_file(&ORIGIN.into(), failure.words(kind, known));
+        if let Failure::Unknown { .. } = failure {
+            problem.severity = Severity::Warning;
             // A kind that the server forgot (its CRD was removed) has no objects any more.
             self.listed.remove(&kind);
-            self.complete(kind);
-            let message = format!(
-                "the server does not know {name} ({}): there are none",
-                kind.api_version()
-            );
-            Problem {
-                severity: Severity::Warning,
-                ..Problem::in_file(&ORIGIN.into(), message)
-            }
-        } else {
-            let message = format!("cannot watch {name}: {error}; what was known stays in effect");
-            Problem::in_file(&ORIGIN.into(), message)
-        };
+            self.drop_unlisted(kind);
+            self.news |= self.awaited.remove(&kind);
+        }
         self.news |= self.failed.insert(kind, problem.clone()).as_ref() != Some(&problem);
+    }
+
+    /// The classes' statuses say what becomes of it: for whoever follows the changes it is one of each class.
+    fn gateway_api(&mut self, crds: Crds) {
+        let (api, words) = match crds {
+            Crds::Found(api) => {
+                let words = api.unsupported();
+                (Some(api).filter(|api| !api.is_empty()), words)
+            }
+            Crds::Forbidden(words) => (None, Some(words)),
+        };
+        self.crds = words.map(|words| Problem {
+            severity: Severity::Warning,
+            ..Problem::in_file(&ORIGIN.into(), words)
+        });
+        Arc::make_mut(&mut self.cluster).gateway_api = api;
+        let classes = self.held.get(&Kind::GatewayClass).into_iter().flatten();
+        self.changes.extend(classes.cloned());
+        self.news = true;
     }
 }

@@ -7,13 +7,12 @@ use heddle_resources::{Kind, Object, ObjectId};
 use kube::{
     Api, Client, Resource, ResourceExt,
     core::{DeserializeGuard, ObjectMeta},
-    runtime::{
-        WatchStreamExt,
-        watcher::{self, Config, Event, watcher},
-    },
+    runtime::watcher::{self, Config, Event, watcher},
 };
 use serde::de::DeserializeOwned;
-use tokio::sync::mpsc::Sender;
+use tokio::{sync::mpsc::Sender, time::sleep};
+
+use super::{crds::Crds, failure::Failure, pause::Pause};
 
 /// What a watch tells.
 #[derive(Debug)]
@@ -32,21 +31,20 @@ pub(super) enum Report {
     },
     /// An object is gone.
     Gone(ObjectId),
-    /// The kind cannot be watched at this moment.
-    Failed {
-        kind: Kind,
-        error: String,
-        /// The server does not know the kind.
-        unknown: bool,
-    },
+    /// The kind cannot be watched at this moment. When it can be again, it is listed again.
+    Failed { kind: Kind, failure: Failure },
+    /// The CRDs of the Gateway API, as they are now.
+    GatewayApi(Crds),
 }
 
-/// Why a watch is given up and begun in another way.
+/// Why a watch has ended.
 enum End {
     /// Nobody listens.
     NotWanted,
-    /// The server has no streaming lists.
-    NoStreamingLists,
+    /// It cannot be continued.
+    Broken(watcher::Error),
+    /// Without a reason.
+    Silent,
 }
 
 /// Watches a kind for as long as somebody listens.
@@ -55,10 +53,31 @@ where
     K: Resource<DynamicType = ()> + Clone + Debug + DeserializeOwned + Send + 'static,
     Object: From<K>,
 {
-    let api: Api<DeserializeGuard<K>> = Api::all(client);
-    let events = watcher(api.clone(), config(kind).streaming_lists());
-    if let End::NoStreamingLists = forward::<K>(kind, events, &reports, true).await {
-        forward::<K>(kind, watcher(api, config(kind)), &reports, false).await;
+    let api: Api<DeserializeGuard<K>> = Api::all(client.clone());
+    let mut pause = Pause::default();
+    let mut streaming = true;
+    loop {
+        let config = match streaming {
+            true => config(kind).streaming_lists(),
+            false => config(kind),
+        };
+        let events = watcher(api.clone(), config);
+        match forward::<K>(kind, events, &reports, &mut pause).await {
+            End::NotWanted => return,
+            End::Broken(error) if streaming && has_no_streaming_lists(&error) => {
+                streaming = false;
+                continue;
+            }
+            End::Broken(error) => {
+                let failure = Failure::of::<K>(kind, &client, &error).await;
+                let told = reports.send(Report::Failed { kind, failure }).await;
+                if told.is_err() {
+                    return;
+                }
+            }
+            End::Silent => {}
+        }
+        sleep(pause.next()).await;
     }
 }
 
@@ -70,38 +89,50 @@ fn config(kind: Kind) -> Config {
     }
 }
 
-/// Sends on what a watch tells, with pauses after errors.
+/// Sends on what a watch tells, until it fails.
+///
+/// A watch that breaks is resumed where it was: servers and what stands before them end connections all the time. One that cannot be resumed
+/// has failed, and begins again with a list, which also tells that all is well again.
 async fn forward<K>(
     kind: Kind,
     events: impl Stream<Item = watcher::Result<Event<DeserializeGuard<K>>>> + Send,
     reports: &Sender<Report>,
-    streaming: bool,
+    pause: &mut Pause,
 ) -> End
 where
     K: Resource<DynamicType = ()> + Clone + DeserializeOwned,
     Object: From<K>,
 {
-    let mut events = pin!(events.default_backoff());
+    let mut events = pin!(events);
+    let mut resumable = false;
     while let Some(event) = events.next().await {
-        let report = match event {
-            Ok(event) => report(kind, event),
-            Err(error) if streaming && has_no_streaming_lists(&error) => {
-                return End::NoStreamingLists;
+        let event = match event {
+            Ok(event) => event,
+            Err(error) if resumable => {
+                tracing::debug!(%error, "the watch of {} is resumed", kind.as_str());
+                resumable = false;
+                sleep(RESUME).await;
+                continue;
             }
-            Err(error) => Report::Failed {
-                kind,
-                unknown: status(&error) == Some(404),
-                error: error.to_string(),
-            },
+            Err(error) => return End::Broken(error),
         };
-        if reports.send(report).await.is_err() {
+        match event {
+            Event::Init | Event::InitApply(_) => {}
+            Event::InitDone => {
+                pause.reset();
+                resumable = true;
+            }
+            Event::Apply(_) | Event::Delete(_) => resumable = true,
+        }
+        if reports.send(report(kind, event)).await.is_err() {
             return End::NotWanted;
         }
     }
-    // A watch has no end of its own; were it to have one, this must not become a busy loop.
-    tokio::time::sleep(Duration::from_secs(1)).await;
-    End::NotWanted
+    End::Silent
 }
+
+/// The pause before a watch that broke is resumed.
+const RESUME: Duration = Duration::from_millis(500);
 
 fn report<K>(kind: Kind, event: Event<DeserializeGuard<K>>) -> Report
 where
@@ -152,19 +183,5 @@ fn id(kind: Kind, metadata: &ObjectMeta) -> ObjectId {
 
 /// Such a server refuses the parameter `sendInitialEvents`.
 fn has_no_streaming_lists(error: &watcher::Error) -> bool {
-    matches!(status(error), Some(400 | 422))
-}
-
-/// The HTTP status that the server answered with.
-fn status(error: &watcher::Error) -> Option<u16> {
-    match error {
-        watcher::Error::InitialListFailed(error)
-        | watcher::Error::WatchStartFailed(error)
-        | watcher::Error::WatchFailed(error) => match error {
-            kube::Error::Api(status) => Some(status.code),
-            _ => None,
-        },
-        watcher::Error::WatchError(status) => Some(status.code),
-        watcher::Error::NoResourceVersion => None,
-    }
+    matches!(super::failure::status(error), Some(400 | 422))
 }

@@ -5,13 +5,17 @@
 //! last known objects stay in effect.
 //!
 //! The first update comes when every kind has been listed once: nothing is decided on half the policies. The exception are kinds
-//! that the server does not know (the CRDs of the Gateway API and our own may be installed later): they count as empty, and are retried.
+//! that the server does not know (the CRDs of the Gateway API and our own may be installed later): they count as empty, and are looked for
+//! again every few seconds.
 //!
 //! The server validates what it stores. An object that cannot be read all the same (a field of a newer version with another type) is a
 //! problem, and its last good version stays. Managed fields are thrown away.
 
 mod collector;
+mod crds;
+mod failure;
 mod follow;
+mod pause;
 
 use std::collections::BTreeSet;
 
@@ -54,6 +58,9 @@ fn watch_kinds(client: Client, kinds: BTreeSet<Kind>) -> Updates {
         for kind in &kinds {
             spawn(*kind, &client, &sender, &mut watches);
         }
+        if kinds.contains(&Kind::GatewayClass) {
+            watches.spawn(crds::follow(client.clone(), sender.clone()));
+        }
         drop(sender);
         collect(Collector::new(kinds), reports, &publisher).await;
     })
@@ -89,6 +96,7 @@ async fn collect(mut collector: Collector, mut reports: Receiver<Report>, publis
         for report in taken.drain(..) {
             collector.take(report);
         }
+        publisher.hindered(collector.obstacles());
         if let Some(update) = collector.update() {
             publisher.publish(update);
         }

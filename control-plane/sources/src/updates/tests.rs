@@ -16,6 +16,7 @@ fn update(names: &[&str]) -> Update {
         changes: names.iter().map(|name| id(name)).collect(),
         problems: Arc::from([]),
         places: Arc::default(),
+        unavailable: BTreeSet::new(),
     }
 }
 
