@@ -16,11 +16,14 @@ from sbom import document, packages
 DESCRIPTION = "A service mesh for Kubernetes without sidecars"
 SOURCE = "https://github.com/heddle-mesh/heddle"
 SBOM_PATH = "usr/share/sbom/heddle.spdx.json"
+PROTOCOLS = {"icmp": 1, "tcp": 6, "udp": 17, "esp": 50, "ah": 51, "ipv6-icmp": 58, "sctp": 132, "udplite": 136}
 ACCOUNTS = {
     "etc/passwd": "root:x:0:0:root:/:/sbin/nologin\nheddle:x:65532:65532:heddle:/:/sbin/nologin\n",
     "etc/group": "root:x:0:\nheddle:x:65532:\n",
     # The C library's order of name services where nothing says.
-    "etc/nsswitch.conf": "hosts: files dns\n",
+    "etc/nsswitch.conf": "hosts: files dns\nprotocols: files\n",
+    # nft looks up the protocols that its rules name (numbers as IANA has assigned them).
+    "etc/protocols": "".join(f"{name} {number} {name.upper()}\n" for name, number in PROTOCOLS.items()),
 }
 
 
