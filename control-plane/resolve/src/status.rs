@@ -100,6 +100,7 @@ pub enum ConditionType {
     ResolvedRefs,
     PartiallyInvalid,
     Conflicted,
+    SupportedVersion,
 }
 
 impl ConditionType {
@@ -111,6 +112,7 @@ impl ConditionType {
             Self::ResolvedRefs => "ResolvedRefs",
             Self::PartiallyInvalid => "PartiallyInvalid",
             Self::Conflicted => "Conflicted",
+            Self::SupportedVersion => "SupportedVersion",
         }
     }
 }
@@ -144,7 +146,7 @@ pub struct ListenerStatus {
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct GatewayClassStatus {
-    /// `Accepted`.
+    /// `Accepted` and, where the CRDs could be looked at, `SupportedVersion`.
     pub conditions: Vec<Condition>,
     /// Names of features, sorted (GEP-2162).
     pub supported_features: Vec<&'static str>,

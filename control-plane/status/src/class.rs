@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use crate::{Context, Transition, conditions::Merge, patch::Fields};
 
 /// The conditions that are ours to state.
-const OWNED: &[ConditionType] = &[ConditionType::Accepted];
+const OWNED: &[ConditionType] = &[ConditionType::Accepted, ConditionType::SupportedVersion];
 
 pub(crate) fn fields(
     current: &Value,

@@ -50,9 +50,10 @@ impl fmt::Display for Transition {
 fn is_bad(r#type: ConditionType, status: bool) -> bool {
     match r#type {
         ConditionType::Conflicted | ConditionType::PartiallyInvalid => status,
-        ConditionType::Accepted | ConditionType::Programmed | ConditionType::ResolvedRefs => {
-            !status
-        }
+        ConditionType::Accepted
+        | ConditionType::Programmed
+        | ConditionType::ResolvedRefs
+        | ConditionType::SupportedVersion => !status,
     }
 }
 

@@ -83,11 +83,26 @@ pub(super) fn ours(
             conditions.no(ConditionType::Accepted, "InvalidParameters", message)
         };
         classes.insert(name.clone(), Class { accepted });
+        // "Best effort": other releases are accepted, and it is said that they are others (GatewayClassConditionStatusSupportedVersion).
+        let version = cluster
+            .gateway_api
+            .as_ref()
+            .map(|api| match api.unsupported() {
+                None => conditions.yes(ConditionType::SupportedVersion, "SupportedVersion"),
+                Some(message) => conditions.no(
+                    ConditionType::SupportedVersion,
+                    "UnsupportedVersion",
+                    message,
+                ),
+            });
         let status = GatewayClassStatus {
-            conditions: vec![condition],
+            conditions: [condition].into_iter().chain(version).collect(),
             supported_features: SUPPORTED_FEATURES.to_vec(),
         };
         statuses.insert(name.clone(), status);
     }
     (classes, statuses)
 }
+
+#[cfg(test)]
+mod tests;

@@ -19,6 +19,8 @@ pub(super) struct Collector {
     cluster: Arc<Cluster>,
     /// Kinds that have not been listed once.
     awaited: BTreeSet<Kind>,
+    /// Whether the CRDs of the Gateway API have not been looked at once: what the classes say must not turn without a reason.
+    awaits_crds: bool,
     /// Objects that are in effect, by kind: what a list must name for them to stay.
     held: BTreeMap<Kind, BTreeSet<ObjectId>>,
     /// Kinds that are being listed, with what has been named so far.
@@ -36,6 +38,7 @@ impl Collector {
     /// Knows nothing yet, and waits for these kinds.
     pub(super) fn new(awaited: BTreeSet<Kind>) -> Self {
         Self {
+            awaits_crds: awaited.contains(&Kind::GatewayClass),
             awaited,
             news: true,
             ..Self::default()
@@ -59,7 +62,7 @@ impl Collector {
 
     /// What is to be told, if all kinds are known and there is something.
     pub(super) fn update(&mut self) -> Option<Update> {
-        if !self.awaited.is_empty() || !std::mem::take(&mut self.news) {
+        if !self.awaited.is_empty() || self.awaits_crds || !std::mem::take(&mut self.news) {
             return None;
         }
         let mut problems: Vec<Problem> = self
@@ -166,7 +169,10 @@ impl Collector {
 
     /// The classes' statuses say what becomes of it: for whoever follows the changes it is one of each class.
     fn gateway_api(&mut self, crds: Crds) {
+        self.awaits_crds = false;
+        self.news = true;
         let (api, words) = match crds {
+            Crds::Later => return,
             Crds::Found(api) => {
                 let words = api.unsupported();
                 (Some(api).filter(|api| !api.is_empty()), words)
@@ -180,6 +186,5 @@ impl Collector {
         Arc::make_mut(&mut self.cluster).gateway_api = api;
         let classes = self.held.get(&Kind::GatewayClass).into_iter().flatten();
         self.changes.extend(classes.cloned());
-        self.news = true;
     }
 }

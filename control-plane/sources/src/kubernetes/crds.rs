@@ -7,7 +7,10 @@ use std::{sync::Arc, time::Duration};
 use heddle_resources::{BUNDLE_VERSION, GatewayApi};
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
 use kube::{Api, Client, ResourceExt};
-use tokio::{sync::mpsc::Sender, time::sleep};
+use tokio::{
+    sync::mpsc::Sender,
+    time::{sleep, timeout},
+};
 
 use super::follow::Report;
 
@@ -30,6 +33,8 @@ pub(super) enum Crds {
     Found(Arc<GatewayApi>),
     /// They may not be looked at, with what to do about it.
     Forbidden(String),
+    /// Nothing: the server does not answer.
+    Later,
 }
 
 /// Reports what the CRDs are, at first and whenever that has changed, for as long as somebody listens.
@@ -37,17 +42,13 @@ pub(super) async fn follow(client: Client, reports: Sender<Report>) {
     let api: Api<CustomResourceDefinition> = Api::all(client);
     let mut told = None;
     loop {
-        match look(&api).await {
-            Ok(crds) if told.as_ref() != Some(&crds) => {
-                told = Some(crds.clone());
-                if reports.send(Report::GatewayApi(crds)).await.is_err() {
-                    return;
-                }
-            }
-            Ok(_) => {}
-            // The watches tell that the server is away.
-            Err(error) => {
-                tracing::debug!(%error, "the CRDs of the Gateway API cannot be looked at")
+        // Why not is told by the watches.
+        let crds = timeout(LOOK, look(&api)).await;
+        let crds = crds.ok().and_then(Result::ok).unwrap_or(Crds::Later);
+        if told.as_ref() != Some(&crds) {
+            told = Some(crds.clone());
+            if reports.send(Report::GatewayApi(crds)).await.is_err() {
+                return;
             }
         }
         sleep(LOOK).await;
