@@ -4,6 +4,7 @@ use std::{
     io,
     net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
     sync::Arc,
+    time::Duration,
 };
 
 use heddle_config::{NetworkPolicy, PodName, ProxyConfig, SharedConfig};
@@ -17,6 +18,9 @@ use crate::arguments::Arguments;
 
 /// Where redirected queries arrive.
 const PORT: u16 = 15053;
+
+/// How long queries are still taken once the shutdown has begun.
+const HAND_OVER: Duration = Duration::from_millis(500);
 
 /// Opens sockets in the pod's namespace.
 struct FromPod(Netns);
@@ -66,7 +70,10 @@ impl NameServer {
         netns: &Netns,
         shutdown: &CancellationToken,
     ) -> io::Result<()> {
+        let over = CancellationToken::new();
         for (udp, tcp) in self.0 {
+            let handed = (udp.try_clone()?, tcp.try_clone()?);
+            tokio::spawn(hand_over(handed, shutdown.clone(), over.clone()));
             let (policy, name) = (config.clone(), pod.clone());
             let context = Arc::new(Context {
                 config: config.clone(),
@@ -78,11 +85,28 @@ impl NameServer {
                 }),
             });
             let (udp, tcp) = (UdpSocket::from_std(udp)?, TcpListener::from_std(tcp)?);
-            tokio::spawn(serve_udp(udp, Arc::clone(&context), shutdown.clone()));
-            tokio::spawn(serve_tcp(tcp, context, shutdown.clone()));
+            tokio::spawn(serve_udp(udp, Arc::clone(&context), over.clone()));
+            tokio::spawn(serve_tcp(tcp, context, over.clone()));
         }
         Ok(())
     }
+}
+
+/// Once the shutdown has begun: what has arrived at our sockets is answered, what arrives from then on is the successor's.
+async fn hand_over(
+    (udp, tcp): (std::net::UdpSocket, std::net::TcpListener),
+    begun: CancellationToken,
+    over: CancellationToken,
+) {
+    begun.cancelled().await;
+    for handed in [socket::hand_over(&udp, 1), socket::hand_over(&tcp, 1)] {
+        if let Err(error) = handed {
+            tracing::debug!(%error, "queries are not handed over");
+        }
+    }
+    drop((udp, tcp));
+    tokio::time::sleep(HAND_OVER).await;
+    over.cancel();
 }
 
 /// Whether the pod's egress policy lets it send to at least one of these addresses.

@@ -88,6 +88,7 @@ impl Workers {
             drain: arguments.drain(),
             node_addresses: arguments.node_address.clone(),
             node: arguments.node.as_str().into(),
+            sockets: u32::try_from(count).unwrap_or(1),
             ..Settings::default()
         });
         let mut handles = Vec::new();

@@ -7,13 +7,15 @@ use std::{
     time::Duration,
 };
 
+use futures::FutureExt;
 use heddle_filters::Failure;
-use heddle_redirect::socket::original_destination;
+use heddle_redirect::socket::{hand_over, original_destination};
 use heddle_telemetry::{ActiveConnection, Direction, ResponseFlag};
 use socket2::{SockRef, TcpKeepalive};
 use tokio::{
     net::TcpStream,
     sync::{OwnedSemaphorePermit, Semaphore},
+    time::{Instant, timeout_at},
 };
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
@@ -25,6 +27,12 @@ const REST: Duration = Duration::from_millis(50);
 /// A client that is silent for this long is asked by TCP whether it is still there.
 const KEEPALIVE: Duration = Duration::from_secs(180);
 
+/// How long connections are still taken once the shutdown has begun: those whose handshake began at a socket of ours end there.
+const HAND_OVER: Duration = Duration::from_millis(500);
+
+/// For how much of the drain idle connections are kept; the rest is for requests that began in their last moment.
+const LINGER: f32 = 0.75;
+
 /// How the connections of one loop end.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Drain {
@@ -34,15 +42,22 @@ pub(crate) struct Drain {
     pub(crate) over: CancellationToken,
     /// What is still open.
     pub(crate) tasks: TaskTracker,
+    /// How long, once it has begun, clients that keep a connection open without a request may still begin one: they cannot know.
+    pub(crate) linger: Duration,
 }
 
 impl Drain {
     pub(crate) fn new(shutdown: CancellationToken) -> Self {
         Self {
             begun: shutdown,
-            over: CancellationToken::new(),
-            tasks: TaskTracker::new(),
+            ..Self::default()
         }
+    }
+
+    /// Returns when idle connections are closed, too.
+    pub(crate) async fn lingered(&self) {
+        self.begun.cancelled().await;
+        tokio::time::sleep(self.linger).await;
     }
 
     /// Runs a task of this thread that the drain waits for.
@@ -87,7 +102,7 @@ impl Door {
         }
     }
 
-    /// Accepts until the shutdown begins, then waits for what is open.
+    /// Accepts until the shutdown begins and what had come by then is taken, then waits for what is open.
     pub(crate) async fn serve<H, F>(
         &self,
         listener: TcpListener,
@@ -99,34 +114,55 @@ impl Door {
         F: Future<Output = ()> + 'static,
     {
         let listener = tokio::net::TcpListener::from_std(listener)?;
-        let drain = Drain::new(shutdown);
+        let settings = &self.path.settings;
+        let mut drain = Drain::new(shutdown);
+        drain.linger = settings.drain.mul_f32(LINGER);
         while let Some(accepted) = next(&listener, &drain).await {
-            let (stream, peer) = match accepted {
-                Ok(accepted) => accepted,
-                Err(error) => {
-                    rest_after(&error).await;
-                    continue;
-                }
-            };
-            let original = original_destination(&stream);
-            let Ok(info) = original.map(|original| ConnectionInfo::new(peer, original)) else {
-                // The client has gone already.
-                continue;
-            };
-            prepare(&stream);
-            let Some(held) = self.hold() else {
-                self.refuse_for_limit(&stream, info);
-                continue;
-            };
-            let task = handle(stream, info, drain.clone());
-            drain.spawn(async move {
-                task.await;
-                drop(held);
-            });
+            self.take(accepted, &handle, &drain).await;
+        }
+        // A socket without a successor goes on as before, until it is closed.
+        if let Err(error) = hand_over(&listener, settings.sockets) {
+            tracing::debug!(%error, "new connections are not handed over");
+        }
+        let until = Instant::now() + HAND_OVER.min(settings.drain);
+        while let Ok(accepted) = timeout_at(until, listener.accept()).await {
+            self.take(accepted, &handle, &drain).await;
+        }
+        while let Some(accepted) = listener.accept().now_or_never() {
+            self.take(accepted, &handle, &drain).await;
         }
         drop(listener);
-        drain.finish(self.path.settings.drain).await;
+        drain.finish(settings.drain).await;
         Ok(())
+    }
+
+    async fn take<H, F>(
+        &self,
+        accepted: io::Result<(TcpStream, SocketAddr)>,
+        handle: &H,
+        drain: &Drain,
+    ) where
+        H: Fn(TcpStream, ConnectionInfo, Drain) -> F,
+        F: Future<Output = ()> + 'static,
+    {
+        let (stream, peer) = match accepted {
+            Ok(accepted) => accepted,
+            Err(error) => return rest_after(&error).await,
+        };
+        let original = original_destination(&stream);
+        let Ok(info) = original.map(|original| ConnectionInfo::new(peer, original)) else {
+            // The client has gone already.
+            return;
+        };
+        prepare(&stream);
+        let Some(held) = self.hold() else {
+            return self.refuse_for_limit(&stream, info);
+        };
+        let task = handle(stream, info, drain.clone());
+        drain.spawn(async move {
+            task.await;
+            drop(held);
+        });
     }
 
     fn hold(&self) -> Option<Held> {

@@ -1,11 +1,11 @@
 //! One connection of many requests.
 
-use std::{convert::Infallible, pin::pin, sync::Arc};
+use std::{convert::Infallible, pin::pin, sync::Arc, time::Duration};
 
 use bytes::BytesMut;
 use heddle_filters::{Body, LocalExecutor, boxed};
 use heddle_telemetry::ResponseFlag;
-use http::{Request, Response, StatusCode};
+use http::{HeaderValue, Request, Response, StatusCode, header};
 use hyper::{body::Incoming, service::service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::{
@@ -31,7 +31,7 @@ pub(crate) enum Version {
 }
 
 /// Reads as far as it takes to know which HTTP a client speaks. `None`: it has closed the connection, said nothing for too
-/// long, or nothing before the drain began.
+/// long, or nothing before the drain has lingered.
 pub(crate) async fn version_of<I: AsyncRead + Unpin>(
     io: &mut I,
     settings: &HttpSettings,
@@ -46,7 +46,7 @@ pub(crate) async fn version_of<I: AsyncRead + Unpin>(
         };
         let read = tokio::select! {
             read = timeout(limit, io.read_buf(&mut start)) => read.ok()?.ok()?,
-            () = drain.begun.cancelled(), if start.is_empty() => return None,
+            () = drain.lingered(), if start.is_empty() => return None,
         };
         match is_http2(&start) {
             Some(true) => return Some((Version::Http2, start)),
@@ -126,13 +126,19 @@ impl HttpServer<'_> {
     {
         let (io, signals) = Guard::http1(io, self.settings.header_bytes, self.settings.header_time);
         let answers = Arc::clone(&signals);
+        let begun = self.drain.begun.clone();
         let service = service_fn(move |request: Request<Incoming>| {
             let answering = service(request.map(boxed));
-            let signals = Arc::clone(&answers);
+            let (signals, begun) = (Arc::clone(&answers), begun.clone());
             async move {
-                let response = answering.await;
+                let mut response = answering.await;
                 if response.status() == StatusCode::SWITCHING_PROTOCOLS {
                     signals.upgraded();
+                } else if begun.is_cancelled() {
+                    // The client opens another connection for its next request (RFC 9112 section 9.6); closing an idle one could meet a
+                    // request that is on its way.
+                    let close = HeaderValue::from_static("close");
+                    response.headers_mut().insert(header::CONNECTION, close);
                 }
                 Ok::<_, Infallible>(response)
             }
@@ -150,7 +156,7 @@ impl HttpServer<'_> {
         let connection = builder
             .serve_connection(TokioIo::new(io), service)
             .with_upgrades();
-        self.run(connection, &signals).await
+        self.run(connection, &signals, self.drain.linger).await
     }
 
     async fn serve_http2<I, S, F>(&self, io: Prefixed<I>, service: S) -> HttpEnd
@@ -178,10 +184,12 @@ impl HttpServer<'_> {
             .keep_alive_interval(settings.ping_interval)
             .keep_alive_timeout(settings.ping_timeout);
         let connection = builder.serve_connection(TokioIo::new(io), service);
-        self.run(connection, &signals).await
+        // GOAWAY tells the client at once, and lets requests that are on their way in (RFC 9113 section 6.8).
+        self.run(connection, &signals, Duration::ZERO).await
     }
 
-    async fn run(&self, connection: impl Serving, signals: &Signals) -> HttpEnd {
+    /// `linger`: how long after the drain began the connection goes on as before.
+    async fn run(&self, connection: impl Serving, signals: &Signals, linger: Duration) -> HttpEnd {
         let mut connection = pin!(connection);
         let revoked = async {
             match self.live {
@@ -190,13 +198,18 @@ impl HttpServer<'_> {
             }
         };
         let mut revoked = pin!(revoked);
+        let winding = async {
+            self.drain.begun.cancelled().await;
+            tokio::time::sleep(linger).await;
+        };
+        let mut winding = pin!(winding);
         let mut winding_down = false;
         loop {
             tokio::select! {
                 result = &mut connection => return result.err().and_then(|e| problem_of(&e, signals)),
                 failure = &mut revoked => return Some(Problem::revoked(failure)),
                 () = self.drain.over.cancelled() => return Some(Problem::drained()),
-                () = self.drain.begun.cancelled(), if !winding_down => {
+                () = &mut winding, if !winding_down => {
                     winding_down = true;
                     connection.as_mut().wind_down();
                 }

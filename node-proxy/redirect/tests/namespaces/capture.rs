@@ -45,6 +45,11 @@ pub(crate) const TESTS: &[Test] = &[
     ),
     ("rules_may_be_installed_again_and_changed", again),
     ("remove_leaves_the_namespace_as_it_was", remove),
+    (
+        "routes_are_those_that_the_systems_tool_sets",
+        as_the_tool_does,
+    ),
+    ("a_missing_part_of_the_routes_is_noticed", missing_part),
     ("several_workers_share_a_port", share),
 ];
 
@@ -264,6 +269,70 @@ fn remove() {
         capture::remove(&world.pod).unwrap();
         assert_eq!(world.state_of_the_pod(), before);
         assert!(!capture::is_installed(&world.pod).unwrap());
+    }
+}
+
+/// The rules and routes that `ip` adds and deletes with these words.
+fn ip(world: &World, family: usize, commands: &str) {
+    let (done, said) = run(
+        &world.pod,
+        "ip",
+        &[["-4", "-6"][family], "-batch", "-"],
+        commands,
+    );
+    assert!(done, "{said}");
+}
+
+fn as_the_tool_does() {
+    let world = World::captured();
+    let ours = world.state_of_the_pod();
+    for (family, everything) in ["0.0.0.0/0", "::/0"].iter().enumerate() {
+        ip(
+            &world,
+            family,
+            &format!(
+                "rule del pref 32764
+                 rule add fwmark 0x111/0xfff pref 32764 lookup 100
+                 route del local {everything} dev lo table 100
+                 route add local {everything} dev lo table 100"
+            ),
+        );
+    }
+    assert_eq!(world.state_of_the_pod(), ours);
+    assert!(capture::is_installed(&world.pod).unwrap());
+    // What the tool has set is not set twice, and is removed.
+    capture::install(&world.pod, &rules()).unwrap();
+    assert_eq!(world.state_of_the_pod(), ours);
+    capture::remove(&world.pod).unwrap();
+    assert_eq!(world.state_of_the_pod(), World::new().state_of_the_pod());
+}
+
+fn missing_part() {
+    let world = World::captured();
+    let whole = world.state_of_the_pod();
+    for (family, everything) in ["0.0.0.0/0", "::/0"].iter().enumerate() {
+        let no_rule = "rule del pref 32764";
+        let no_route = format!("route del local {everything} dev lo table 100");
+        // What breaks it, and what takes away what that has left.
+        for (broken, tidy) in [
+            (no_rule.to_owned(), String::new()),
+            (no_route.clone(), String::new()),
+            // Another mask is another rule, and a route of another kind is another route.
+            (
+                format!("{no_rule}\nrule add fwmark 0x111 pref 32764 lookup 100"),
+                no_rule.to_owned(),
+            ),
+            (
+                format!("{no_route}\nroute add unreachable {everything} table 100"),
+                format!("route del unreachable {everything} table 100"),
+            ),
+        ] {
+            ip(&world, family, &broken);
+            assert!(!capture::is_installed(&world.pod).unwrap(), "{broken}");
+            ip(&world, family, &tidy);
+            capture::install(&world.pod, &rules()).unwrap();
+            assert_eq!(world.state_of_the_pod(), whole, "{broken}");
+        }
     }
 }
 

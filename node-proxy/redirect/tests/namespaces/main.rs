@@ -9,12 +9,13 @@ mod capture;
 mod harness;
 mod names;
 mod packets;
+mod sockets;
 mod world;
 
 use harness::Test;
 
 fn main() {
     harness::enter_namespaces();
-    let tests: Vec<Test> = [capture::TESTS, names::TESTS, packets::TESTS].concat();
+    let tests: Vec<Test> = [capture::TESTS, names::TESTS, packets::TESTS, sockets::TESTS].concat();
     harness::run(&tests);
 }
