@@ -21,7 +21,10 @@ mod routes;
 
 use std::net::IpAddr;
 
-use crate::{CommandError, Netns, command::Program};
+use crate::{
+    CommandError, Netns,
+    command::{ask_nft, tell_nft},
+};
 
 /// Where the proxy listens in a pod's namespace.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -59,12 +62,11 @@ pub struct CaptureRules {
 /// Installs the rules, or brings those that are there up to date. Blocks for some milliseconds.
 ///
 /// # Errors
-/// `nft` or `ip` is missing or refuses; the namespace is gone. Then the rules are as they were, or complete but for routing,
+/// `nft` is missing, it or the kernel refuses; the namespace is gone. Then the rules are as they were, or complete but for routing,
 /// without which the last leg to the application does not work: nothing gets through unjudged.
 pub fn install(netns: &Netns, rules: &CaptureRules) -> Result<(), CommandError> {
     routes::install(netns)?;
-    Program::Nft.tell(netns, &["-f", "-"], &render::ruleset(rules))?;
-    Ok(())
+    tell_nft(netns, &render::ruleset(rules))
 }
 
 /// Removes the rules; no error if they are not there. Captured connections that are open go on.
@@ -72,7 +74,7 @@ pub fn install(netns: &Netns, rules: &CaptureRules) -> Result<(), CommandError> 
 /// # Errors
 /// As [`install`].
 pub fn remove(netns: &Netns) -> Result<(), CommandError> {
-    Program::Nft.tell(netns, &["-f", "-"], render::REMOVE)?;
+    tell_nft(netns, render::REMOVE)?;
     routes::remove(netns)
 }
 
@@ -81,7 +83,7 @@ pub fn remove(netns: &Netns) -> Result<(), CommandError> {
 /// # Errors
 /// As [`install`].
 pub fn is_installed(netns: &Netns) -> Result<bool, CommandError> {
-    let table = Program::Nft.ask(netns, &["list", "table", "inet", render::TABLE], "")?;
+    let table = ask_nft(netns, &["list", "table", "inet", render::TABLE], "")?;
     Ok(table.success && routes::are_installed(netns)?)
 }
 

@@ -1,11 +1,11 @@
-//! Running `nft` and `ip` inside a namespace.
+//! Running `nft` inside a namespace, and what can go wrong with that and with the kernel.
 
 use std::{
     io::{self, Write},
     process::{Command, Stdio},
 };
 
-use crate::{Netns, NetnsError};
+use crate::{Netns, NetnsError, ROUTE_TABLE};
 
 /// Why a rule could not be set or read.
 #[derive(Debug, thiserror::Error)]
@@ -14,21 +14,11 @@ pub enum CommandError {
     #[error(transparent)]
     Netns(#[from] NetnsError),
     /// The program is not there.
-    #[error("`{program}` is not installed (Debian, Ubuntu: apt-get install {package})")]
-    Missing {
-        /// The program.
-        program: &'static str,
-        /// The package that has it.
-        package: &'static str,
-    },
+    #[error("`nft` is not installed (Debian, Ubuntu: apt-get install nftables)")]
+    Missing,
     /// The program could not be run.
-    #[error("cannot run `{program}`: {source}")]
-    Run {
-        /// The program.
-        program: &'static str,
-        /// Why.
-        source: io::Error,
-    },
+    #[error("cannot run `nft`: {0}")]
+    Run(io::Error),
     /// The program says no.
     #[error("`{command}` failed: {message}")]
     Failed {
@@ -37,102 +27,89 @@ pub enum CommandError {
         /// What it said.
         message: String,
     },
+    /// The kernel says no.
+    #[error("cannot {action} of {family} for table {ROUTE_TABLE}: {source}{}", hint(.source))]
+    Routing {
+        /// What was to be done.
+        action: &'static str,
+        /// IPv4 or IPv6.
+        family: &'static str,
+        /// Why.
+        source: io::Error,
+    },
 }
 
-/// What a program printed, and whether it was content.
+fn hint(error: &io::Error) -> &'static str {
+    match error.kind() {
+        io::ErrorKind::PermissionDenied => " (CAP_NET_ADMIN is needed)",
+        // EAFNOSUPPORT, EOPNOTSUPP: kernels may be built without.
+        io::ErrorKind::Unsupported => {
+            " (the kernel must have CONFIG_IP_MULTIPLE_TABLES and, with IPv6, CONFIG_IPV6_MULTIPLE_TABLES)"
+        }
+        _ => "",
+    }
+}
+
+/// What `nft` printed, and whether it was content.
 pub(crate) struct Answer {
     pub(crate) success: bool,
     pub(crate) stdout: String,
     pub(crate) stderr: String,
 }
 
-/// A program that sets or reads rules.
-#[derive(Clone, Copy)]
-pub(crate) enum Program {
-    Nft,
-    Ip,
+/// Runs `nft` in the namespace with `input` on its standard input. Blocks until it ends.
+pub(crate) fn ask_nft(
+    netns: &Netns,
+    arguments: &[&str],
+    input: &str,
+) -> Result<Answer, CommandError> {
+    let failed = |source: io::Error| match source.kind() {
+        io::ErrorKind::NotFound => CommandError::Missing,
+        _ => CommandError::Run(source),
+    };
+    // The child is in the namespace that the thread was in when it was started; waiting happens outside.
+    let mut child = netns
+        .run(|| {
+            Command::new("nft")
+                .args(arguments)
+                .stdin(Stdio::piped())
+                .stdout(Stdio::piped())
+                .stderr(Stdio::piped())
+                .spawn()
+        })?
+        .map_err(failed)?;
+    if let Some(mut stdin) = child.stdin.take() {
+        // A program that stops reading early says why on its error output, and by its status.
+        match stdin.write_all(input.as_bytes()) {
+            Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
+                return Err(failed(error));
+            }
+            _ => {}
+        }
+    }
+    let output = child.wait_with_output().map_err(failed)?;
+    Ok(Answer {
+        success: output.status.success(),
+        stdout: String::from_utf8_lossy(&output.stdout).into_owned(),
+        stderr: String::from_utf8_lossy(&output.stderr).into_owned(),
+    })
 }
 
-impl Program {
-    fn name(self) -> &'static str {
-        match self {
-            Self::Nft => "nft",
-            Self::Ip => "ip",
-        }
+/// Has `nft` carry out a text of commands in the namespace, in one transaction.
+pub(crate) fn tell_nft(netns: &Netns, commands: &str) -> Result<(), CommandError> {
+    let arguments = ["-f", "-"];
+    let answer = ask_nft(netns, &arguments, commands)?;
+    if answer.success {
+        return Ok(());
     }
+    Err(failure(&arguments, &answer))
+}
 
-    fn package(self) -> &'static str {
-        match self {
-            Self::Nft => "nftables",
-            Self::Ip => "iproute2",
-        }
-    }
-
-    /// Runs it in the namespace with `input` on its standard input. Blocks until it ends.
-    pub(crate) fn ask(
-        self,
-        netns: &Netns,
-        arguments: &[&str],
-        input: &str,
-    ) -> Result<Answer, CommandError> {
-        let failed = |source: io::Error| match source.kind() {
-            io::ErrorKind::NotFound => CommandError::Missing {
-                program: self.name(),
-                package: self.package(),
-            },
-            _ => CommandError::Run {
-                program: self.name(),
-                source,
-            },
-        };
-        // The child is in the namespace that the thread was in when it was started; waiting happens outside.
-        let mut child = netns
-            .run(|| {
-                Command::new(self.name())
-                    .args(arguments)
-                    .stdin(Stdio::piped())
-                    .stdout(Stdio::piped())
-                    .stderr(Stdio::piped())
-                    .spawn()
-            })?
-            .map_err(failed)?;
-        if let Some(mut stdin) = child.stdin.take() {
-            // A program that stops reading early says why on its error output, and by its status.
-            match stdin.write_all(input.as_bytes()) {
-                Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
-                    return Err(failed(error));
-                }
-                _ => {}
-            }
-        }
-        let output = child.wait_with_output().map_err(failed)?;
-        Ok(Answer {
-            success: output.status.success(),
-            stdout: String::from_utf8_lossy(&output.stdout).into_owned(),
-            stderr: String::from_utf8_lossy(&output.stderr).into_owned(),
-        })
-    }
-
-    /// As [`ask`](Self::ask), and an error if the program is not content. Gives what it printed.
-    pub(crate) fn tell(
-        self,
-        netns: &Netns,
-        arguments: &[&str],
-        input: &str,
-    ) -> Result<String, CommandError> {
-        let answer = self.ask(netns, arguments, input)?;
-        if answer.success {
-            return Ok(answer.stdout);
-        }
-        Err(self.failure(arguments, &answer))
-    }
-
-    /// The error for an answer that is not good enough.
-    pub(crate) fn failure(self, arguments: &[&str], answer: &Answer) -> CommandError {
-        CommandError::Failed {
-            command: format!("{} {}", self.name(), arguments.join(" ")),
-            message: first_lines(&answer.stderr),
-        }
+/// The error for an answer that is not good enough.
+pub(crate) fn failure(arguments: &[&str], answer: &Answer) -> CommandError {
+    CommandError::Failed {
+        command: format!("nft {}", arguments.join(" ")),
+        message: first_lines(&answer.stderr),
     }
 }
 

@@ -13,13 +13,14 @@
 //! namespace that it is given; [`capture::remove`] and [`packets::remove`] leave that as they found it. It is used by the
 //! node proxy's binary, its listeners and its upstreams, and by the testbed. It has no unsafe code of its own.
 //!
-//! Needs `nft` (nftables 1.0 or later) and `ip` (iproute2) in the path, and CAP_NET_ADMIN and CAP_SYS_ADMIN over the namespace.
+//! Needs `nft` (nftables 1.0 or later) in the path, and CAP_NET_ADMIN and CAP_SYS_ADMIN over the namespace.
 
 pub mod capture;
 mod command;
 #[cfg(test)]
 mod golden;
 pub mod handover;
+mod netlink;
 mod netns;
 pub mod packets;
 pub mod socket;

@@ -21,7 +21,10 @@ use std::{
 
 use heddle_routing::policy::{AddressSets, Protocol, Rbac};
 
-use crate::{CommandError, Netns, command::Program};
+use crate::{
+    CommandError, Netns,
+    command::{ask_nft, failure, tell_nft},
+};
 
 /// What is known about a pod when its packet rules are made.
 #[derive(Clone, Copy, Debug)]
@@ -92,8 +95,7 @@ pub fn compile(policy: &PacketPolicy<'_>) -> Ruleset {
 /// # Errors
 /// `nft` is missing or refuses; the namespace is gone. Then the rules are as they were.
 pub fn install(netns: &Netns, rules: &Ruleset) -> Result<(), CommandError> {
-    Program::Nft.tell(netns, &["-f", "-"], &rules.text)?;
-    Ok(())
+    tell_nft(netns, &rules.text)
 }
 
 /// Removes the rules; no error if there are none.
@@ -101,8 +103,7 @@ pub fn install(netns: &Netns, rules: &Ruleset) -> Result<(), CommandError> {
 /// # Errors
 /// As [`install`].
 pub fn remove(netns: &Netns) -> Result<(), CommandError> {
-    Program::Nft.tell(netns, &["-f", "-"], render::REMOVE)?;
-    Ok(())
+    tell_nft(netns, render::REMOVE)
 }
 
 /// How many packets were refused since the rules were installed; zero if there are none.
@@ -118,7 +119,7 @@ pub fn refused(netns: &Netns) -> Result<Refused, CommandError> {
 
 fn packets_of(netns: &Netns, counter: &str) -> Result<u64, CommandError> {
     let arguments = ["list", "counter", "inet", render::TABLE, counter];
-    let answer = Program::Nft.ask(netns, &arguments, "")?;
+    let answer = ask_nft(netns, &arguments, "")?;
     let mut words = answer.stdout.split_whitespace();
     let packets = words
         .find(|word| *word == "packets")
@@ -128,7 +129,7 @@ fn packets_of(netns: &Netns, counter: &str) -> Result<u64, CommandError> {
         Some(packets) => Ok(packets),
         // The pod is not isolated.
         None if answer.stderr.contains("No such file") => Ok(0),
-        None => Err(Program::Nft.failure(&arguments, &answer)),
+        None => Err(failure(&arguments, &answer)),
     }
 }
 
