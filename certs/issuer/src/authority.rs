@@ -21,12 +21,17 @@ pub struct Authority {
 /// Why an authority cannot be made, read or used.
 #[derive(Debug, thiserror::Error)]
 pub enum AuthorityError {
-    /// The key or the certificate cannot be read, or the library refuses to sign.
+    /// The library refuses to sign.
     #[error(transparent)]
     Rcgen(#[from] rcgen::Error),
     /// The PEM holds no certificate.
     #[error("the CA certificate cannot be read: expected a PEM-encoded X.509 certificate")]
     Certificate,
+    /// The PEM holds no private key.
+    #[error(
+        "the CA's private key cannot be read: expected one PEM-encoded key (PKCS#8, PKCS#1 or SEC1)"
+    )]
+    Key,
     /// It may not sign.
     #[error(
         "the certificate is not a CA's: basicConstraints CA:TRUE is missing (RFC 5280 section 4.2.1.9)"
@@ -35,6 +40,9 @@ pub enum AuthorityError {
     /// The two do not belong together.
     #[error("the CA's private key does not belong to its certificate")]
     KeyMismatch,
+    /// Its time is over.
+    #[error("the CA's certificate has expired at {0}; renew it")]
+    Expired(OffsetDateTime),
 }
 
 /// For how long a certificate counts.
@@ -63,7 +71,7 @@ impl Authority {
 
     /// Reads a CA's certificate (the first of the PEM) and its private key.
     pub fn load(certificate_pem: &str, key_pem: &str) -> Result<Self, AuthorityError> {
-        let key = KeyPair::from_pem(key_pem)?;
+        let key = KeyPair::from_pem(key_pem).map_err(|_| AuthorityError::Key)?;
         let block = pem::parse(certificate_pem).map_err(|_| AuthorityError::Certificate)?;
         let (_, certificate) =
             X509Certificate::from_der(block.contents()).map_err(|_| AuthorityError::Certificate)?;

@@ -111,11 +111,41 @@ impl Issuer {
         Self::open_at(folder, trust_domain, settings, OffsetDateTime::now_utc())
     }
 
+    /// Opens a CA's folder as it is: nothing is made and no root rotated, so that whoever has the same folder is the same CA.
+    ///
+    /// # Errors
+    /// The folder cannot be read, or holds no root that can sign now.
+    pub fn load(
+        folder: &Path,
+        trust_domain: TrustDomain,
+        settings: Settings,
+    ) -> Result<Self, IssuerError> {
+        let issuer = Self::read(folder, trust_domain, settings)?;
+        let signing = issuer.lock().signing();
+        let signing = signing.map_err(|_| StoreError::Empty {
+            path: folder.to_owned(),
+        })?;
+        if signing.not_after() <= OffsetDateTime::now_utc() {
+            return Err(AuthorityError::Expired(signing.not_after()).into());
+        }
+        Ok(issuer)
+    }
+
     pub(crate) fn open_at(
         folder: &Path,
         trust_domain: TrustDomain,
         settings: Settings,
         now: OffsetDateTime,
+    ) -> Result<Self, IssuerError> {
+        let issuer = Self::read(folder, trust_domain, settings)?;
+        issuer.rotate_at(now, false)?;
+        Ok(issuer)
+    }
+
+    fn read(
+        folder: &Path,
+        trust_domain: TrustDomain,
+        settings: Settings,
     ) -> Result<Self, IssuerError> {
         let store = Store::open(folder)?;
         let state = match store.external()? {
@@ -136,15 +166,12 @@ impl Issuer {
                 }
             }
         };
-        let issuer = Self {
+        Ok(Self {
             trust_domain,
             settings,
+            bundle: watch::Sender::new(state.bundle()),
             state: Mutex::new(state),
-            bundle: watch::Sender::new("".into()),
-        };
-        issuer.rotate_at(now, false)?;
-        issuer.bundle.send_replace(issuer.lock().bundle());
-        Ok(issuer)
+        })
     }
 
     /// Takes the steps of the rotation that are due; to be called every few minutes. `requested`: begin a new root now.

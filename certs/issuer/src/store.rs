@@ -31,6 +31,14 @@ pub enum StoreError {
         /// Why.
         source: AuthorityError,
     },
+    /// There is nothing to sign with.
+    #[error(
+        "{path} holds no root that signs; restore it from a backup, or remove it whole to begin with a new root"
+    )]
+    Empty {
+        /// The folder.
+        path: PathBuf,
+    },
     /// The record of the rotation is damaged.
     #[error(
         "{path} is damaged: {source}; restore it from a backup, or remove the folder to begin with a new root"

@@ -452,3 +452,37 @@ async fn a_node_that_asks_too_often_is_refused_for_a_while_and_each_answer_is_co
         ]
     );
 }
+
+#[test]
+fn a_folder_that_is_loaded_stays_as_it_is() {
+    let folder = tempfile::tempdir().unwrap();
+    let load = || {
+        let trust_domain = "cluster.local".parse().unwrap();
+        Issuer::load(folder.path(), trust_domain, Settings::default())
+    };
+    let names = || std::fs::read_dir(folder.path()).unwrap().count();
+    let error = load().err().unwrap().to_string();
+    assert!(error.contains("holds no root that signs"), "{error}");
+    assert_eq!(names(), 0, "no root is made");
+    let opened = issuer(folder.path(), OffsetDateTime::now_utc());
+    let loaded = load().unwrap();
+    assert_eq!(
+        *loaded.trust_bundle().borrow(),
+        *opened.trust_bundle().borrow()
+    );
+    // Ten years ago a step of the rotation was due long before now, and the root has ended.
+    let old = tempfile::tempdir().unwrap();
+    let then = OffsetDateTime::now_utc() - Duration::from_secs(11 * 365 * 24 * 3600);
+    issuer(old.path(), then);
+    let trust_domain = "cluster.local".parse().unwrap();
+    let loaded = Issuer::load(old.path(), trust_domain, Settings::default());
+    let error = loaded.err().unwrap().to_string();
+    assert!(
+        error.starts_with("the CA's certificate has expired at "),
+        "{error}"
+    );
+    assert!(
+        !old.path().join("root-2.crt").exists(),
+        "no root is rotated"
+    );
+}

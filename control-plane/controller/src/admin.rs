@@ -1,6 +1,9 @@
 //! Health, metrics and debugging: plain HTTP on a port of its own.
 
-use std::{net::SocketAddr, sync::Arc};
+use std::{
+    net::SocketAddr,
+    sync::{Arc, OnceLock},
+};
 
 use anyhow::Context;
 use axum::{Json, Router, extract::State, http::StatusCode, response::IntoResponse, routing::get};
@@ -10,35 +13,23 @@ use tokio::net::TcpListener;
 
 use crate::{board::Board, metrics::Metrics};
 
+/// What is told about.
 #[derive(Clone)]
-struct Admin {
-    board: Board,
-    metrics: Arc<Metrics>,
-    xds: Server,
+pub(crate) struct Admin {
+    pub(crate) board: Board,
+    pub(crate) metrics: Arc<Metrics>,
+    /// Empty until there is one.
+    pub(crate) xds: Arc<OnceLock<Server>>,
 }
 
 /// Binds the port; the returned future serves it.
 pub(crate) async fn serve(
     address: SocketAddr,
-    board: Board,
-    metrics: Arc<Metrics>,
-    xds: Server,
+    admin: Admin,
 ) -> anyhow::Result<impl Future<Output = ()> + Send> {
     let listener = TcpListener::bind(address).await;
     let listener = listener.with_context(|| format!("cannot listen on {address}"))?;
-    let router = Router::new()
-        .route("/healthz", get(|| async { "ok\n" }))
-        .route("/livez", get(|| async { "ok\n" }))
-        .route("/readyz", get(ready))
-        .route("/metrics", get(text))
-        .route("/debug/status", get(status))
-        .route("/debug/problems", get(problems))
-        .route("/debug/clients", get(clients))
-        .with_state(Admin {
-            board,
-            metrics,
-            xds,
-        });
+    let router = router(admin);
     Ok(async move {
         if let Err(error) = axum::serve(listener, router).await {
             tracing::error!(%error, "the admin server ended");
@@ -46,15 +37,27 @@ pub(crate) async fn serve(
     })
 }
 
+fn router(admin: Admin) -> Router {
+    Router::new()
+        .route("/healthz", get(|| async { "ok\n" }))
+        .route("/livez", get(|| async { "ok\n" }))
+        .route("/readyz", get(ready))
+        .route("/metrics", get(text))
+        .route("/debug/status", get(status))
+        .route("/debug/problems", get(problems))
+        .route("/debug/clients", get(clients))
+        .with_state(admin)
+}
+
 async fn ready(State(admin): State<Admin>) -> impl IntoResponse {
-    match admin.board.round() {
-        Some(_) => (StatusCode::OK, "ready\n"),
-        None => (StatusCode::SERVICE_UNAVAILABLE, "no snapshot yet\n"),
+    match admin.board.unready() {
+        None => (StatusCode::OK, "ready\n".to_owned()),
+        Some(why) => (StatusCode::SERVICE_UNAVAILABLE, why.join("\n") + "\n"),
     }
 }
 
 async fn text(State(admin): State<Admin>) -> String {
-    let streams = admin.xds.clients().len();
+    let streams = admin.xds.get().map_or(0, |xds| xds.clients().len());
     admin
         .metrics
         .streams
@@ -73,11 +76,13 @@ async fn problems(State(admin): State<Admin>) -> Json<Value> {
     Json(json!({
         "problems": problems.unwrap_or_default(),
         "refused": admin.board.refused(),
+        "own": admin.board.concerns().now(),
+        "waits_for": admin.board.obstacles(),
     }))
 }
 
 async fn clients(State(admin): State<Admin>) -> Json<Value> {
-    let clients = admin.xds.clients();
+    let clients = admin.xds.get().map(Server::clients).unwrap_or_default();
     let rows = clients.iter().map(|client| {
         let types = client.types.iter().map(|of_type| {
             json!({

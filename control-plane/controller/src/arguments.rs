@@ -51,6 +51,10 @@ pub(crate) struct Arguments {
     /// node proxies run: nobody else needs them.
     #[arg(long, default_value = "heddle-trust-bundle")]
     pub(crate) trust_bundle: String,
+    /// With --kubernetes: do not keep the trusted roots in the ClusterTrustBundle heddle.dev:mesh:roots as well, where the API server has
+    /// such objects. For a second mesh in one cluster.
+    #[arg(long)]
+    pub(crate) no_cluster_trust_bundle: bool,
     /// With --kubernetes: the audience that a node proxy's projected token must be bound to.
     #[arg(long, default_value = "heddle-control-plane")]
     pub(crate) token_audience: String,

@@ -2,7 +2,10 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    sync::{Arc, Mutex, PoisonError},
+    sync::{
+        Arc, Mutex, OnceLock, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
 };
 
 use arc_swap::ArcSwapOption;
@@ -10,8 +13,11 @@ use heddle_identity::SpiffeId;
 use heddle_issuer::Placement;
 use heddle_model::{Enrolment, Mesh};
 use heddle_resolve::Statuses;
+use heddle_sources::Obstacles;
 use heddle_xds_server::{server::Notice, session::Event};
 use tokio::sync::watch;
+
+use crate::concerns::Concerns;
 
 /// The result of the last round of the pipeline.
 #[derive(Debug)]
@@ -52,6 +58,11 @@ struct Inner {
     node_proxy: SpiffeId,
     round: ArcSwapOption<Round>,
     ready: watch::Sender<bool>,
+    /// Whether proxies are served.
+    serving: AtomicBool,
+    /// What the source waits for, once there is one.
+    obstacles: OnceLock<Obstacles>,
+    concerns: Concerns,
     refused: Mutex<BTreeSet<String>>,
 }
 
@@ -62,6 +73,9 @@ impl Board {
             node_proxy,
             round: ArcSwapOption::empty(),
             ready: watch::Sender::new(false),
+            serving: AtomicBool::new(false),
+            obstacles: OnceLock::new(),
+            concerns: Concerns::default(),
             refused: Mutex::default(),
         }))
     }
@@ -74,6 +88,45 @@ impl Board {
     /// The last round, if there was one.
     pub(crate) fn round(&self) -> Option<Arc<Round>> {
         self.0.round.load_full()
+    }
+
+    /// Proxies are served from now on, or no longer.
+    pub(crate) fn serving(&self, serving: bool) {
+        self.0.serving.store(serving, Ordering::Release);
+    }
+
+    /// Whose first objects are waited for.
+    pub(crate) fn wait_for(&self, obstacles: Obstacles) {
+        // There is only one source.
+        let _ = self.0.obstacles.set(obstacles);
+    }
+
+    /// What is wrong with the control plane's own work.
+    pub(crate) fn concerns(&self) -> &Concerns {
+        &self.0.concerns
+    }
+
+    /// Why proxies are not served, one line each; `None`: they are. What an API server or an object does later changes nothing of it.
+    pub(crate) fn unready(&self) -> Option<Vec<String>> {
+        if self.0.serving.load(Ordering::Acquire) {
+            return None;
+        }
+        let mut lines = self.concerns().now();
+        lines.extend(self.obstacles());
+        if lines.is_empty() {
+            lines.push(match self.round() {
+                Some(_) => "not serving".to_owned(),
+                None => "the objects have not been read yet".to_owned(),
+            });
+        }
+        Some(lines)
+    }
+
+    /// What keeps the source from its first objects.
+    pub(crate) fn obstacles(&self) -> Vec<String> {
+        let obstacles = self.0.obstacles.get().map(Obstacles::now);
+        let obstacles = obstacles.unwrap_or_default();
+        obstacles.iter().map(ToString::to_string).collect()
     }
 
     /// Returns after the first round.

@@ -13,6 +13,7 @@ mod admin;
 mod arguments;
 mod authentication;
 mod board;
+mod concerns;
 mod kubernetes;
 mod metrics;
 mod pipeline;
@@ -33,6 +34,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
+    admin::Admin,
     arguments::Arguments,
     authentication::{TokenCaller, Tokens},
     board::Board,
@@ -72,11 +74,15 @@ fn main() -> ExitCode {
 
 async fn run(arguments: Arguments) -> anyhow::Result<()> {
     let shutdown = shutdown_on_signals()?;
+    let board = Board::new(arguments.node_proxy_identity());
     let replica = match arguments.kubernetes {
-        true => Some(Replica::join(&arguments, shutdown.clone()).await?),
+        true => {
+            let concerns = board.concerns().clone();
+            Some(Replica::join(&arguments, concerns, shutdown.clone()).await?)
+        }
         false => None,
     };
-    let ended = serve(&arguments, replica.as_ref(), &shutdown).await;
+    let ended = serve(&arguments, board, replica.as_ref(), &shutdown).await;
     // However it ended: another replica shall not wait for the lease to run out.
     shutdown.cancel();
     if let Some(replica) = replica {
@@ -87,9 +93,19 @@ async fn run(arguments: Arguments) -> anyhow::Result<()> {
 
 async fn serve(
     arguments: &Arguments,
+    board: Board,
     replica: Option<&Replica>,
     shutdown: &CancellationToken,
 ) -> anyhow::Result<()> {
+    let metrics = Arc::new(Metrics::new());
+    // First of all, so that a replica that waits can say for what.
+    let admin = Admin {
+        board: board.clone(),
+        metrics: Arc::clone(&metrics),
+        xds: Arc::default(),
+    };
+    let serving_clients = Arc::clone(&admin.xds);
+    let admin = tokio::spawn(admin::serve(arguments.metrics_listen, admin).await?);
     let authority = match replica {
         Some(replica) => tokio::select! {
             authority = replica.authority(arguments) => Some(authority.context("certificate authority")?),
@@ -97,26 +113,23 @@ async fn serve(
         },
         None => None,
     };
-    let folder = authority
-        .as_ref()
-        .map_or(arguments.ca_dir.as_path(), Authority::folder);
-    let issuer = Issuer::open(
-        folder,
+    let (trust_domain, settings) = (
         arguments.trust_domain.clone(),
         heddle_issuer::Settings::default(),
     );
+    let issuer = match &authority {
+        Some(authority) => Issuer::load(authority.folder(), trust_domain, settings),
+        None => Issuer::open(&arguments.ca_dir, trust_domain, settings),
+    };
     let issuer = Arc::new(issuer.context("certificate authority")?);
     let bootstrap = arguments.bootstrap_tokens.as_ref();
     let tokens = Arc::new(Tokens {
         bootstrap: bootstrap.map(BootstrapTokens::open).transpose()?,
         reviews: replica.map(|replica| replica.reviews(arguments)),
     });
-    let (board, metrics) = (
-        Board::new(arguments.node_proxy_identity()),
-        Arc::new(Metrics::new()),
-    );
     let client = replica.map(|replica| &replica.client);
     let source = pipeline::source(arguments, client).await?;
+    board.wait_for(source.obstacles());
     let pipeline = Pipeline::new(
         arguments,
         Arc::clone(&issuer),
@@ -126,7 +139,7 @@ async fn serve(
     let snapshots = pipeline.snapshots();
     if let Some(replica) = replica {
         replica.write_statuses(pipeline.facts());
-        replica.publish_roots(arguments, issuer.trust_bundle());
+        replica.publish_roots(arguments, &issuer.trust_bundle());
     }
     let mut pipeline = tokio::spawn(pipeline.run(source));
     let observer = board.clone();
@@ -138,13 +151,7 @@ async fn serve(
             observer.note(&notice);
         },
     );
-    let admin = admin::serve(
-        arguments.metrics_listen,
-        board.clone(),
-        Arc::clone(&metrics),
-        xds.clone(),
-    );
-    let admin = tokio::spawn(admin.await?);
+    let _ = serving_clients.set(xds.clone());
     // A proxy that is told of an empty mesh would forget what it knows: nobody is served before the first snapshot.
     tokio::select! {
         () = board.ready() => {}
@@ -166,6 +173,7 @@ async fn serve(
         .serve_with_incoming_shutdown(incoming, async move { drain.cancelled().await });
     let mut server = tokio::spawn(server);
     tracing::info!(address = %arguments.listen, "serving xDS and certificates");
+    board.serving(true);
     tokio::select! {
         ended = &mut pipeline => return pipeline_ended(ended),
         ended = &mut server, if !shutdown.is_cancelled() => {
@@ -178,6 +186,7 @@ async fn serve(
         () = shutdown.cancelled() => {}
     }
     tracing::info!("draining");
+    board.serving(false);
     // Proxies keep what they have and go to another replica; a stream that does not end is cut.
     let _ = tokio::time::timeout(DRAIN, xds.drain()).await;
     server.abort();

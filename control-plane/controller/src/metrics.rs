@@ -1,6 +1,9 @@
 //! What the control plane counts.
 
+use std::collections::BTreeSet;
+
 use heddle_issuer::Outcome;
+use heddle_resources::Kind;
 use prometheus_client::{
     encoding::text::encode,
     metrics::{counter::Counter, family::Family, gauge::Gauge, histogram::Histogram},
@@ -20,6 +23,8 @@ pub(crate) struct Metrics {
     pub(crate) problems: Gauge,
     /// Open streams.
     pub(crate) streams: Gauge,
+    /// Whether each kind of objects can be read.
+    kinds: Family<[(&'static str, &'static str); 1], Gauge>,
     /// Requests for certificates, by what became of them.
     certificates: Family<[(&'static str, &'static str); 1], Counter>,
 }
@@ -46,6 +51,12 @@ impl Metrics {
             problems.clone(),
         );
         registry.register("xds_streams", "Open xDS streams", streams.clone());
+        let kinds = Family::<_, Gauge>::default();
+        registry.register(
+            "source_kind_available",
+            "Whether objects of the kind can be read at present (1) or not (0)",
+            kinds.clone(),
+        );
         let certificates = Family::default();
         registry.register(
             "certificate_requests",
@@ -59,7 +70,16 @@ impl Metrics {
             seconds,
             problems,
             streams,
+            kinds,
             certificates,
+        }
+    }
+
+    /// Notes which kinds cannot be read.
+    pub(crate) fn unavailable(&self, kinds: &BTreeSet<Kind>) {
+        for kind in Kind::ALL {
+            let gauge = self.kinds.get_or_create(&[("kind", kind.as_str())]);
+            gauge.set(i64::from(!kinds.contains(kind)));
         }
     }
 

@@ -135,6 +135,7 @@ impl Pipeline {
                     tracing::info!("{note}");
                 }
             }
+            self.metrics.unavailable(&update.unavailable);
             self.places = update.places;
             self.resolver.update(&update.cluster, &update.changes);
             self.cluster = update.cluster;

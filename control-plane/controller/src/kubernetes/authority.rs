@@ -24,7 +24,7 @@ use tokio::{
     time::{sleep, timeout},
 };
 
-use crate::arguments::Arguments;
+use crate::{arguments::Arguments, concerns::Concern};
 
 /// How often the Secret is looked at.
 const LOOK: Duration = Duration::from_secs(30);
@@ -45,7 +45,7 @@ pub(crate) struct Authority {
     leading: watch::Receiver<bool>,
     /// What the Secret held when it was last looked at.
     seen: Files,
-    complaint: Option<String>,
+    concern: Concern,
 }
 
 impl Authority {
@@ -53,6 +53,7 @@ impl Authority {
         client: Client,
         leading: watch::Receiver<bool>,
         arguments: &Arguments,
+        concern: Concern,
     ) -> Self {
         Self {
             api: Api::namespaced(client, arguments.namespace.as_str()),
@@ -62,27 +63,32 @@ impl Authority {
             trust_domain: arguments.trust_domain.clone(),
             leading,
             seen: Files::new(),
-            complaint: None,
+            concern,
         }
     }
 
-    /// Waits for the Secret, or makes it as the leader, and copies it to the folder.
+    /// Waits for the Secret to be there and usable, or makes it as the leader, and copies it to the folder.
     ///
     /// # Errors
     /// The folder cannot be written, or no root can be made.
     pub(super) async fn obtain(mut self) -> anyhow::Result<Self> {
         loop {
             match self.read().await {
-                Ok(Some(secret)) if !files(&secret).is_empty() => {
-                    self.seen = files(&secret);
-                    write(&self.folder, &self.seen)?;
-                    return Ok(self);
-                }
-                Ok(Some(_)) => self.complain("it holds no certificate authority"),
+                // Never written over: what a person or another program broke, they can mend.
+                Ok(Some(secret)) => match self.check(&files(&secret))? {
+                    None => {
+                        self.seen = files(&secret);
+                        write(&self.folder, &self.seen)?;
+                        self.concern.settled();
+                        return Ok(self);
+                    }
+                    Some(broken) => self.complain(&broken),
+                },
                 Ok(None) if *self.leading.borrow() => {
                     let folder = self.scratch("new");
                     write(&folder, &Files::new())?;
-                    self.open(&folder)?;
+                    let settings = heddle_issuer::Settings::default();
+                    Issuer::open(&folder, self.trust_domain.clone(), settings)?;
                     let made = read(&folder)?;
                     fs::remove_dir_all(&folder)?;
                     // Read back in the next turn: only what is stored counts.
@@ -91,7 +97,10 @@ impl Authority {
                         Err(error) => self.complain(&error),
                     }
                 }
-                Ok(None) => {}
+                Ok(None) => self.concern.raise(format!(
+                    "there is no Secret {} yet; the leader makes it",
+                    self.name
+                )),
                 Err(error) => self.complain(&error),
             }
             sleep(AWAIT).await;
@@ -108,7 +117,7 @@ impl Authority {
         loop {
             sleep(LOOK).await;
             match self.look(&issuer).await {
-                Ok(false) => self.complaint = None,
+                Ok(false) => self.concern.settled(),
                 Ok(true) => return,
                 Err(error) => self.complain(&format!("{error:#}")),
             }
@@ -120,14 +129,10 @@ impl Authority {
         let leads = *self.leading.borrow();
         let secret = self.read().await.map_err(anyhow::Error::msg)?;
         match secret {
-            Some(secret) if files(&secret) != self.seen => {
-                let folder = self.scratch("check");
-                write(&folder, &files(&secret))?;
-                let opened = self.open(&folder);
-                fs::remove_dir_all(&folder)?;
-                opened.context("what it holds now is not used")?;
-                Ok(true)
-            }
+            Some(secret) if files(&secret) != self.seen => match self.check(&files(&secret))? {
+                None => Ok(true),
+                Some(broken) => anyhow::bail!("{broken}; the former one stays in force"),
+            },
             Some(secret) if leads => {
                 issuer.rotate(false)?;
                 let own = read(&self.folder)?;
@@ -184,23 +189,34 @@ impl Authority {
         Ok(())
     }
 
-    fn open(&self, folder: &Path) -> anyhow::Result<Issuer> {
+    /// Says why these files are no authority that can be used.
+    fn check(&self, files: &Files) -> anyhow::Result<Option<String>> {
+        if files.is_empty() {
+            return Ok(Some("it holds no certificate authority; restore it from a backup, or remove it to begin with a new root".to_owned()));
+        }
+        let folder = self.scratch("check");
+        write(&folder, files)?;
         let settings = heddle_issuer::Settings::default();
-        Ok(Issuer::open(folder, self.trust_domain.clone(), settings)?)
+        let opened = Issuer::load(&folder, self.trust_domain.clone(), settings);
+        fs::remove_dir_all(&folder)?;
+        // People know the Secret's keys, not our folder.
+        let inside = format!("{}/", folder.display());
+        Ok(opened.err().map(|error| {
+            let error = error.to_string().replace(&inside, "its key ");
+            let error = error.replace(&*folder.to_string_lossy(), "it");
+            format!("what it holds is not used: {error}")
+        }))
     }
 
     fn scratch(&self, name: &str) -> PathBuf {
         self.folder.join(name)
     }
 
-    fn complain(&mut self, error: &str) {
-        if self.complaint.as_deref() != Some(error) {
-            tracing::warn!(
-                "the Secret {} of the certificate authority: {error}",
-                self.name
-            );
-            self.complaint = Some(error.to_owned());
-        }
+    fn complain(&self, error: &str) {
+        let name = &self.name;
+        self.concern.raise(format!(
+            "the Secret {name} of the certificate authority: {error}"
+        ));
     }
 }
 

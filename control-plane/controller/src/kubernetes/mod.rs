@@ -18,7 +18,8 @@ use kube::{Api, Client};
 use tokio::{sync::watch, task::JoinHandle};
 use tokio_util::sync::CancellationToken;
 
-use crate::arguments::Arguments;
+use crate::{arguments::Arguments, concerns::Concerns};
+use bundle::Target;
 
 pub(crate) use authority::Authority;
 pub(crate) use reviews::Reviews;
@@ -28,12 +29,14 @@ pub(crate) struct Replica {
     pub(crate) client: Client,
     name: String,
     campaign: Campaign,
+    concerns: Concerns,
 }
 
 impl Replica {
     /// Connects to the API server and begins to run for the lead.
     pub(crate) async fn join(
         arguments: &Arguments,
+        concerns: Concerns,
         shutdown: CancellationToken,
     ) -> anyhow::Result<Self> {
         let client = heddle_sources::kubernetes::connect().await?;
@@ -52,6 +55,7 @@ impl Replica {
             client,
             name,
             campaign,
+            concerns,
         })
     }
 
@@ -68,19 +72,27 @@ impl Replica {
 
     /// The certificate authority's Secret, copied to the folder that the arguments name; waits until there is one.
     pub(crate) async fn authority(&self, arguments: &Arguments) -> anyhow::Result<Authority> {
-        let authority = Authority::new(self.client.clone(), self.leading(), arguments);
+        let concern = self.concerns.of("certificate authority");
+        let authority = Authority::new(self.client.clone(), self.leading(), arguments, concern);
         authority.obtain().await
     }
 
     /// Begins to publish the trusted roots, while this replica leads.
-    pub(crate) fn publish_roots(
-        &self,
-        arguments: &Arguments,
-        bundle: watch::Receiver<Arc<str>>,
-    ) -> JoinHandle<()> {
-        let api = Api::namespaced(self.client.clone(), arguments.namespace.as_str());
-        let name = arguments.trust_bundle.clone();
-        tokio::spawn(bundle::publish(api, name, bundle, self.leading()))
+    pub(crate) fn publish_roots(&self, arguments: &Arguments, bundle: &watch::Receiver<Arc<str>>) {
+        let config_map = Target::ConfigMap {
+            api: Api::namespaced(self.client.clone(), arguments.namespace.as_str()),
+            name: arguments.trust_bundle.clone(),
+        };
+        let mut targets = vec![("ConfigMap", config_map)];
+        if !arguments.no_cluster_trust_bundle {
+            let target = Target::ClusterTrustBundle(self.client.clone());
+            targets.push(("ClusterTrustBundle", target));
+        }
+        for (part, target) in targets {
+            let concern = self.concerns.of(part);
+            let publish = bundle::publish(target, bundle.clone(), self.leading(), concern);
+            tokio::spawn(publish);
+        }
     }
 
     /// Node proxies by their service account's tokens.

@@ -19,6 +19,8 @@ pub(super) struct State {
     pub(super) review: Value,
     /// What all requests are answered with, if not 0.
     pub(super) fault: u16,
+    /// Requests (`METHOD path`) that contain this are forbidden.
+    pub(super) refused: Option<&'static str>,
 }
 
 #[derive(Clone, Default)]
@@ -82,6 +84,11 @@ impl State {
         self.asked.push(format!("{method} {path}"));
         if self.fault != 0 {
             return (self.fault, Value::Null);
+        }
+        if let (Some(refused), Some(asked)) = (self.refused, self.asked.last())
+            && asked.contains(refused)
+        {
+            return (403, Value::Null);
         }
         if path.ends_with("/tokenreviews") {
             body["status"] = self.review.clone();

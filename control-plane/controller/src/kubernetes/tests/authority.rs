@@ -10,7 +10,7 @@ use tempfile::TempDir;
 use tokio::sync::watch;
 
 use super::{super::Authority, api::ApiServer};
-use crate::arguments::Arguments;
+use crate::{arguments::Arguments, concerns::Concerns};
 
 const PATH: &str = "/api/v1/namespaces/heddle-system/secrets/heddle-ca";
 
@@ -19,6 +19,7 @@ struct Replica {
     folder: TempDir,
     leading: watch::Sender<bool>,
     arguments: Arguments,
+    concerns: Concerns,
 }
 
 impl Replica {
@@ -30,11 +31,18 @@ impl Replica {
             folder,
             leading: watch::Sender::new(leads),
             arguments,
+            concerns: Concerns::default(),
         }
     }
 
     fn authority(&self, server: &ApiServer) -> Authority {
-        Authority::new(server.client(), self.leading.subscribe(), &self.arguments)
+        let concern = self.concerns.of("certificate authority");
+        Authority::new(
+            server.client(),
+            self.leading.subscribe(),
+            &self.arguments,
+            concern,
+        )
     }
 
     fn copy(&self) -> PathBuf {
@@ -48,7 +56,7 @@ impl Replica {
 
     fn issuer(&self) -> Issuer {
         let trust_domain = self.arguments.trust_domain.clone();
-        Issuer::open(
+        Issuer::load(
             &self.copy(),
             trust_domain,
             heddle_issuer::Settings::default(),
@@ -152,9 +160,9 @@ async fn a_broken_secret_is_not_used_and_not_overwritten() {
     let broken = STANDARD.encode("no certificate");
     server.with(|state| state.objects.get_mut(PATH).unwrap()["data"]["root-1.crt"] = json!(broken));
     let error = leader.look(&issuer).await.unwrap_err();
-    assert!(
-        format!("{error:#}").starts_with("what it holds now is not used: "),
-        "{error:#}"
+    assert_eq!(
+        format!("{error:#}"),
+        "what it holds is not used: its key root-1.crt: the CA certificate cannot be read: expected a PEM-encoded X.509 certificate; the former one stays in force"
     );
     assert_eq!(server.get(PATH)["data"]["root-1.crt"], broken);
     assert_eq!(
@@ -162,6 +170,67 @@ async fn a_broken_secret_is_not_used_and_not_overwritten() {
         roots(&issuer),
         "the folder is as it was"
     );
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_replica_waits_for_a_broken_secret_to_be_mended_and_says_what_is_wrong() {
+    let server = ApiServer::default();
+    let a = Replica::new(true);
+    a.begin(&server).await;
+    let good = server.get(PATH);
+    let other = ApiServer::default();
+    Replica::new(true).begin(&other).await;
+    let foreign_key = other.get(PATH)["data"]["root-1.key"].clone();
+    let text = |text: &str| json!(STANDARD.encode(text));
+    let broken = [
+        (
+            "root-1.crt",
+            text("no certificate"),
+            "its key root-1.crt: the CA certificate cannot be read",
+        ),
+        (
+            "root-1.key",
+            foreign_key,
+            "its key root-1.crt: the CA's private key does not belong",
+        ),
+        ("root-1.key", Value::Null, "its key root-1.crt: "),
+        (
+            "rotation.json",
+            text("{"),
+            "its key rotation.json is damaged",
+        ),
+        // Nobody makes a root of their own in its place: each replica's would be another.
+        ("rotation.json", Value::Null, "it holds no root that signs"),
+        (
+            "tls.crt",
+            text("no certificate"),
+            "its key tls.crt: the CA's private key cannot be read",
+        ),
+    ];
+    for (key, value, expected) in broken {
+        let mut object = good.clone();
+        match value {
+            Value::Null => drop(object["data"].as_object_mut().unwrap().shift_remove(key)),
+            value => object["data"][key] = value,
+        }
+        server.with(|state| state.objects.insert(PATH.to_owned(), object.clone()));
+        let b = Replica::new(true);
+        let waiting = tokio::spawn(b.authority(&server).obtain());
+        tokio::time::sleep(Duration::from_secs(5)).await;
+        assert!(!waiting.is_finished(), "{key}");
+        let told = b.concerns.now();
+        let expected = format!(
+            "the Secret heddle-ca of the certificate authority: what it holds is not used: {expected}"
+        );
+        assert!(
+            told.len() == 1 && told[0].starts_with(&expected),
+            "{told:?} instead of {expected}"
+        );
+        assert_eq!(server.get(PATH), object, "it is not written over");
+        server.with(|state| state.objects.insert(PATH.to_owned(), good.clone()));
+        waiting.await.unwrap().unwrap();
+        assert_eq!(b.concerns.now(), [""; 0]);
+    }
 }
 
 #[tokio::test]
