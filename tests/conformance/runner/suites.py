@@ -1,19 +1,15 @@
 """What there is to run: releases of the suite, and profiles. Values only; nothing here touches the machine."""
 
-import sys
 from dataclasses import dataclass
 from pathlib import Path
+
+from harness import layout
 
 SOURCE = Path(__file__).resolve().parent.parent
 """`tests/conformance` in the checkout."""
 
 CHECKOUT = SOURCE.parent.parent
 DOCS = CHECKOUT / "docs/conformance"
-
-# Programs and images are built by the test cluster's own code.
-sys.path.insert(0, str(SOURCE.parent / "cluster"))
-
-from harness import layout  # noqa: E402
 
 CACHE = layout.CACHE.parent / "conformance"
 """Built programs and certificates; survives everything."""
