@@ -25,8 +25,7 @@ enum Command {
     #[command(subcommand)]
     Probe(probe::Probe),
     /// Checks one thing that a mesh must do, from inside a pod; `helm test` runs these.
-    #[command(subcommand)]
-    Verify(verify::Verify),
+    Verify(verify::Arguments),
     /// Takes the node proxies away, and waits until each has given its pods' networking back; `helm uninstall` runs it.
     UninstallNodes(uninstall::Arguments),
     /// Runs one of the demo's sample applications.
@@ -39,7 +38,7 @@ fn main() -> anyhow::Result<ExitCode> {
         // Before any thread is made: it may go into namespaces of its own.
         Command::Demo(demo) => demo::run(&demo),
         Command::Probe(probe) => asynchronous(probe::run(probe)),
-        Command::Verify(verify) => asynchronous(verify::run(verify)),
+        Command::Verify(arguments) => asynchronous(verify::run(arguments)),
         Command::UninstallNodes(arguments) => asynchronous(uninstall::run(arguments)),
         Command::App(app) => asynchronous(heddle_sample_apps::run(app)),
     }

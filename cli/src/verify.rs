@@ -1,4 +1,4 @@
-//! `heddle verify`: one promise of the mesh each, checked from inside a pod. Says what it saw, and fails with what was expected.
+//! `heddle verify`: one promise of the mesh each, checked from inside a pod. Says what it saw, or what was expected instead, and then ends with 1.
 
 use std::time::Duration;
 
@@ -12,11 +12,21 @@ use hyper_util::{
     client::legacy::{Client, connect::HttpConnector},
     rt::TokioExecutor,
 };
-use tokio::time::{sleep, timeout};
+use tokio::time::{Instant, sleep, timeout};
+
+/// What is checked, and how long it may take to come about.
+#[derive(clap::Args)]
+pub(crate) struct Arguments {
+    /// Servers may still be starting, and routes be on their way: seconds until it must hold.
+    #[arg(long, global = true, default_value_t = 60)]
+    within: u64,
+    #[command(subcommand)]
+    promise: Promise,
+}
 
 /// What must hold.
 #[derive(Subcommand)]
-pub(crate) enum Verify {
+enum Promise {
     /// A health endpoint says ready.
     Ready {
         /// Its URL.
@@ -29,7 +39,7 @@ pub(crate) enum Verify {
         /// The caller's SPIFFE id.
         expected: String,
     },
-    /// A version gets its share of requests, within three standard deviations of chance and two percentage points.
+    /// A version gets its share of requests, within two percentage points and three standard deviations of chance.
     Split {
         /// An echo server behind a split.
         url: Uri,
@@ -48,93 +58,165 @@ pub(crate) enum Verify {
     },
 }
 
-type Http = Client<HttpConnector, Empty<Bytes>>;
-
-/// Servers may still be starting.
-const TRIES: u32 = 60;
-const PAUSE: Duration = Duration::from_secs(1);
+const PAUSE: Duration = Duration::from_millis(200);
+/// How long one answer may take.
 const PATIENCE: Duration = Duration::from_secs(10);
 
-pub(crate) async fn run(verify: Verify) -> anyhow::Result<()> {
-    let http: Http = Client::builder(TokioExecutor::new()).build_http();
-    match verify {
-        Verify::Ready { url } => {
-            until_answered(&http, &url, StatusCode::OK).await?;
-            println!("{url} is ready");
+pub(crate) async fn run(arguments: Arguments) -> anyhow::Result<()> {
+    println!("{}", check(arguments).await?);
+    Ok(())
+}
+
+/// What was seen, in a sentence.
+async fn check(arguments: Arguments) -> anyhow::Result<String> {
+    let asker = Asker::new(Duration::from_secs(arguments.within));
+    match arguments.promise {
+        Promise::Ready { url } => {
+            let is_ready = |answer: Answer| answer.must_be(StatusCode::OK);
+            asker.until(&url, is_ready).await?;
+            Ok(format!("{url} is ready"))
         }
-        Verify::Identity { url, expected } => {
-            let body = until_answered(&http, &url, StatusCode::OK).await?;
-            let seen = serde_json::from_slice::<EchoAnswer>(&body)?.identity;
-            ensure!(
-                seen == expected,
-                "the server saw {seen:?}, expected {expected:?}"
-            );
-            println!("mutual TLS: the server saw {seen}");
+        Promise::Identity { url, expected } => {
+            let is_seen = |answer: Answer| {
+                let seen = answer.echo()?.identity;
+                ensure!(
+                    seen == expected,
+                    "the server saw {seen:?}, expected {expected:?}"
+                );
+                Ok(())
+            };
+            asker.until(&url, is_seen).await?;
+            Ok(format!("mutual TLS: the server saw {expected}"))
         }
-        Verify::Split {
+        Promise::Split {
             url,
             version,
             percent,
             count,
-        } => split(&http, &url, &version, percent, count).await?,
-        Verify::Denied { url } => {
-            until_answered(&http, &url, StatusCode::FORBIDDEN).await?;
-            println!("{url} is refused, as policy demands");
+        } => asker.split(&url, &version, percent, count).await,
+        Promise::Denied { url } => {
+            let is_refused = |answer: Answer| answer.must_be(StatusCode::FORBIDDEN);
+            asker.until(&url, is_refused).await?;
+            Ok(format!("{url} is refused, as policy demands"))
         }
     }
-    Ok(())
 }
 
-async fn split(
-    http: &Http,
-    url: &Uri,
-    version: &str,
-    percent: f64,
-    count: u32,
-) -> anyhow::Result<()> {
-    ensure!(
-        (0.0..=100.0).contains(&percent) && count > 0,
-        "a share is from 0 to 100 percent of at least one request"
-    );
-    until_answered(http, url, StatusCode::OK).await?;
-    let mut hits = 0_u32;
-    for _ in 0..count {
-        let (status, body) = ask(http, url).await?;
-        ensure!(status == StatusCode::OK, "a request was answered {status}");
-        hits += u32::from(serde_json::from_slice::<EchoAnswer>(&body)?.version == version);
+struct Answer {
+    status: StatusCode,
+    body: Bytes,
+}
+
+impl Answer {
+    fn must_be(&self, expected: StatusCode) -> anyhow::Result<()> {
+        let Self { status, body } = self;
+        let said = String::from_utf8_lossy(body);
+        ensure!(
+            *status == expected,
+            "it answers {status}, expected {expected}: {}",
+            said.trim()
+        );
+        Ok(())
     }
-    let seen = 100.0 * f64::from(hits) / f64::from(count);
-    let deviation = 100.0 * (percent / 100.0 * (1.0 - percent / 100.0) / f64::from(count)).sqrt();
-    let tolerance = 2.0 + 3.0 * deviation;
-    ensure!(
-        (seen - percent).abs() <= tolerance,
-        "{version} got {seen:.1} % of {count} requests, expected {percent} % (within {tolerance:.1})"
-    );
-    println!("{version} got {seen:.1} % of {count} requests, as {percent} % were asked for");
-    Ok(())
+
+    fn echo(&self) -> anyhow::Result<EchoAnswer> {
+        self.must_be(StatusCode::OK)?;
+        serde_json::from_slice(&self.body).context("it is no echo server")
+    }
 }
 
-/// Asks until the answer has the expected status.
-async fn until_answered(http: &Http, url: &Uri, expected: StatusCode) -> anyhow::Result<Bytes> {
-    let mut last = String::new();
-    for _ in 0..TRIES {
-        match ask(http, url).await {
-            Ok((status, body)) if status == expected => return Ok(body),
-            Ok((status, _)) => last = format!("it answers {status}"),
-            Err(error) => last = format!("{error:#}"),
+struct Asker {
+    http: Client<HttpConnector, Empty<Bytes>>,
+    within: Duration,
+}
+
+impl Asker {
+    fn new(within: Duration) -> Self {
+        let mut builder = Client::builder(TokioExecutor::new());
+        // A connection that was made before the pod's capture stood would never be captured.
+        let http = builder.pool_max_idle_per_host(0).build_http();
+        Self { http, within }
+    }
+
+    /// Asks until the answer is as it must be; else tells what was wrong with the last one.
+    async fn until<T>(
+        &self,
+        url: &Uri,
+        check: impl Fn(Answer) -> anyhow::Result<T>,
+    ) -> anyhow::Result<T> {
+        let deadline = Instant::now() + self.within;
+        loop {
+            let checked = match self.ask(url).await {
+                Ok(answer) => check(answer),
+                Err(error) => Err(error),
+            };
+            match checked {
+                Ok(seen) => return Ok(seen),
+                Err(error) if Instant::now() >= deadline => {
+                    bail!("{url}, within {:?}: {error:#}", self.within)
+                }
+                Err(_) => sleep(PAUSE).await,
+            }
         }
-        sleep(PAUSE).await;
     }
-    bail!("{url}: expected {expected}, but after {TRIES} tries {last}")
+
+    async fn split(
+        &self,
+        url: &Uri,
+        version: &str,
+        percent: f64,
+        count: u32,
+    ) -> anyhow::Result<String> {
+        ensure!(
+            (0.0..=100.0).contains(&percent) && count > 0,
+            "a share is from 0 to 100 percent of at least one request"
+        );
+        let of_version = |answer: Answer| Ok(answer.echo()?.version == version);
+        if percent > 0.0 {
+            let comes = |answer| {
+                ensure!(of_version(answer)?, "no answer of {version} came");
+                Ok(())
+            };
+            // Before the route is there, everything goes elsewhere.
+            self.until(url, comes).await?;
+        } else {
+            self.until(url, of_version).await?;
+        }
+        let mut hits = 0;
+        for _ in 0..count {
+            hits += u32::from(of_version(self.ask(url).await?)?);
+        }
+        let seen = 100.0 * f64::from(hits) / f64::from(count);
+        let tolerance = tolerance(percent, count);
+        ensure!(
+            (seen - percent).abs() <= tolerance,
+            "{version} got {seen:.1} % of {count} requests to {url}, expected {percent} % (within {tolerance:.1})"
+        );
+        Ok(format!(
+            "{version} got {seen:.1} % of {count} requests, as {percent} % were asked for"
+        ))
+    }
+
+    async fn ask(&self, url: &Uri) -> anyhow::Result<Answer> {
+        let answer = timeout(PATIENCE, self.http.get(url.clone()))
+            .await
+            .context("no answer in time")??;
+        let status = answer.status();
+        let body = timeout(PATIENCE, answer.into_body().collect())
+            .await
+            .context("the answer does not end")??;
+        Ok(Answer {
+            status,
+            body: body.to_bytes(),
+        })
+    }
 }
 
-async fn ask(http: &Http, url: &Uri) -> anyhow::Result<(StatusCode, Bytes)> {
-    let answer = timeout(PATIENCE, http.get(url.clone()))
-        .await
-        .context("no answer in time")??;
-    let status = answer.status();
-    let body = timeout(PATIENCE, answer.into_body().collect())
-        .await
-        .context("the answer does not end")??;
-    Ok((status, body.to_bytes()))
+/// In percentage points: what chance may do, and what a balancer may that does not know the sum of all clients.
+fn tolerance(percent: f64, count: u32) -> f64 {
+    let share = percent / 100.0;
+    2.0 + 300.0 * (share * (1.0 - share) / f64::from(count)).sqrt()
 }
+
+#[cfg(test)]
+mod tests;

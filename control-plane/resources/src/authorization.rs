@@ -63,6 +63,8 @@ pub struct AuthorizationRule {
     pub sources: Option<AuthorizationSources>,
     /// Ports of the pod; absent or empty: all.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    // The API server knows no unsigned formats.
+    #[schemars(with = "Vec<i32>", inner(range(min = 1, max = 65535)))]
     pub ports: Vec<u16>,
     /// Which requests; absent: all, also what is not HTTP.
     #[serde(default, skip_serializing_if = "Option::is_none")]
