@@ -40,6 +40,15 @@ impl Replica {
         shutdown: CancellationToken,
     ) -> anyhow::Result<Self> {
         let client = heddle_sources::kubernetes::connect().await?;
+        Ok(Self::with(client, arguments, concerns, shutdown))
+    }
+
+    fn with(
+        client: Client,
+        arguments: &Arguments,
+        concerns: Concerns,
+        shutdown: CancellationToken,
+    ) -> Self {
         let random = || format!("heddle-control-plane-{:08x}", rand::random::<u32>());
         let name = arguments.pod_name.clone().unwrap_or_else(random);
         // A pod that is started again must not take its predecessor's writes for its own.
@@ -51,12 +60,12 @@ impl Replica {
             Settings::new(identity),
             shutdown,
         );
-        Ok(Self {
+        Self {
             client,
             name,
             campaign,
             concerns,
-        })
+        }
     }
 
     /// Whether this replica leads.

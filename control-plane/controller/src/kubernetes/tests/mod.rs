@@ -3,4 +3,5 @@
 mod api;
 mod authority;
 mod bundle;
+mod living;
 mod reviews;
