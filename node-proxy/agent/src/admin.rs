@@ -3,10 +3,7 @@
 use std::{
     collections::BTreeMap,
     path::Path,
-    sync::{
-        Arc, Mutex, PoisonError,
-        atomic::{AtomicBool, Ordering},
-    },
+    sync::{Arc, Mutex, PoisonError},
     time::SystemTime,
 };
 
@@ -18,7 +15,7 @@ use heddle_telemetry::Metrics;
 use heddle_xds_client::StatusHandle;
 use tokio::net::{TcpListener, UnixListener};
 
-use crate::{arguments::Arguments, pods::State as PodState};
+use crate::{arguments::Arguments, plugin::InPlace, pods::State as PodState};
 
 /// What the node was brought to, as last looked at.
 #[derive(Clone, Default)]
@@ -54,8 +51,8 @@ struct Admin {
     certificates: Certificates,
     status: StatusHandle,
     board: Board,
-    /// Whether the CNI plugin is in place; `None`: not our affair.
-    plugin: Option<Arc<AtomicBool>>,
+    /// Whether the CNI plugin is in place.
+    plugin: InPlace,
 }
 
 /// Binds the port; the returned future serves it.
@@ -65,7 +62,7 @@ pub(crate) async fn serve(
     certificates: Certificates,
     status: StatusHandle,
     board: Board,
-    plugin: Option<Arc<AtomicBool>>,
+    plugin: InPlace,
 ) -> anyhow::Result<impl Future<Output = ()> + Send + use<>> {
     let address = arguments.metrics_listen;
     // Two proxies of a node overlap while one replaces the other.
@@ -156,12 +153,11 @@ async fn state(State(admin): State<Admin>) -> String {
     for refused in &status.last_refused {
         text += &format!("  refused: {refused}\n");
     }
-    if let Some(plugin) = &admin.plugin {
-        let stands = if plugin.load(Ordering::Relaxed) {
-            "in place"
-        } else {
-            "not in place"
-        };
+    if let Some(problem) = admin.plugin.get() {
+        let stands = problem.map_or_else(
+            || "in place".to_owned(),
+            |why| format!("not in place: {why}"),
+        );
         text += &format!("CNI plugin: {stands}\n");
     }
     for (pod, state) in admin.board.get().pods {

@@ -38,6 +38,9 @@ pub(crate) struct Arguments {
     /// Where the CNI plugin asks; what it told is kept beside, as `.json`. Without: no plugin.
     #[arg(long)]
     pub(crate) cni_socket: Option<PathBuf>,
+    /// Where a node proxy that is being replaced hands its listening sockets to the next; by default `handover.sock` beside --cni-socket.
+    #[arg(long)]
+    pub(crate) handover_socket: Option<PathBuf>,
     /// Keep the CNI plugin in this folder of network configurations; without: whoever else puts it there. Needs --cni-socket.
     #[arg(long, requires = "cni_socket")]
     pub(crate) cni_conf_dir: Option<PathBuf>,
@@ -53,13 +56,9 @@ pub(crate) struct Arguments {
     /// What becomes of a new pod while no node proxy can be reached.
     #[arg(long, value_enum, default_value_t = WhenUnreachable::Fail)]
     pub(crate) cni_when_unreachable: WhenUnreachable,
-    /// Namespaces whose pods start in any case while nothing is known of them.
-    #[arg(
-        long,
-        value_delimiter = ',',
-        default_value = "kube-system,heddle-system"
-    )]
-    pub(crate) cni_critical: Vec<String>,
+    /// Namespaces whose pods start in any case while nothing is known of them; by default kube-system and --namespace.
+    #[arg(long, value_delimiter = ',')]
+    pub(crate) cni_critical: Option<Vec<String>>,
     /// Tell the API server whether pods are enrolled, and ask it at the end whether the mesh is being taken away.
     #[arg(long)]
     pub(crate) kubernetes: bool,
@@ -119,6 +118,12 @@ impl Arguments {
         let trust_domain = &self.trust_domain;
         let namespace = &self.namespace;
         format!("spiffe://{trust_domain}/ns/{namespace}/sa/heddle-node-proxy").parse()
+    }
+
+    /// The namespaces that a node, or the mesh itself, needs.
+    pub(crate) fn critical(&self) -> Vec<String> {
+        let named = self.cni_critical.clone();
+        named.unwrap_or_else(|| vec!["kube-system".to_owned(), self.namespace.clone()])
     }
 
     /// What the control plane is told of us.

@@ -4,7 +4,6 @@ use std::{
     io,
     net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
     sync::Arc,
-    time::Duration,
 };
 
 use heddle_config::{NetworkPolicy, PodName, ProxyConfig, SharedConfig};
@@ -12,15 +11,15 @@ use heddle_dns::{BoxFuture, Context, Dial, Transport, Zone, serve_tcp, serve_udp
 use heddle_redirect::{Netns, socket};
 use heddle_routing::policy::{Decision, Protocol, Subject};
 use tokio::net::{TcpListener, TcpStream, UdpSocket};
-use tokio_util::sync::CancellationToken;
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
-use crate::arguments::Arguments;
+use crate::{
+    arguments::Arguments,
+    sockets::{Kept, Sockets},
+};
 
 /// Where redirected queries arrive.
 const PORT: u16 = 15053;
-
-/// How long queries are still taken once the shutdown has begun.
-const HAND_OVER: Duration = Duration::from_millis(500);
 
 /// Opens sockets in the pod's namespace.
 struct FromPod(Netns);
@@ -40,73 +39,67 @@ impl Dial for FromPod {
 }
 
 /// A pod's name server, its sockets open.
-pub(crate) struct NameServer(Vec<(std::net::UdpSocket, std::net::TcpListener)>);
+pub(crate) struct NameServer {
+    udp: Vec<std::net::UdpSocket>,
+    tcp: Vec<std::net::TcpListener>,
+}
 
 impl NameServer {
     /// Opens the sockets.
-    pub(crate) fn open(netns: &Netns) -> io::Result<Self> {
-        let mut sockets = Vec::new();
+    pub(crate) fn open(netns: &Netns, sockets: &mut Sockets, kept: &mut Kept) -> io::Result<Self> {
+        let (mut all_udp, mut all_tcp) = (Vec::new(), Vec::new());
         // The kernel hands redirected packets to the loopback address of their family; a kernel without IPv6 has none.
         for ip in [IpAddr::V4(Ipv4Addr::LOCALHOST), Ipv6Addr::LOCALHOST.into()] {
             let address = SocketAddr::new(ip, PORT);
             match (
-                socket::bind_udp(netns, address),
-                socket::listen(netns, address),
+                sockets.bind_udp(netns, address),
+                sockets.listen(netns, address, 1),
             ) {
-                (Ok(udp), Ok(tcp)) => sockets.push((udp, tcp)),
+                (Ok(udp), Ok(tcp)) => {
+                    all_udp.extend(udp);
+                    all_tcp.extend(tcp);
+                }
                 (Err(error), _) | (_, Err(error)) if address.is_ipv4() => return Err(error),
                 _ => {}
             }
         }
-        Ok(Self(sockets))
+        kept.udp(netns, &all_udp)?;
+        kept.listeners(netns, &all_tcp)?;
+        Ok(Self {
+            udp: all_udp,
+            tcp: all_tcp,
+        })
     }
 
-    /// Serves them until shutdown.
+    /// Serves them until shutdown; the tracker has what is still to be answered then.
     pub(crate) fn serve(
         self,
         arguments: &Arguments,
         config: &SharedConfig,
         pod: &PodName,
         netns: &Netns,
-        shutdown: &CancellationToken,
+        (shutdown, tracker): (&CancellationToken, &TaskTracker),
     ) -> io::Result<()> {
-        let over = CancellationToken::new();
-        for (udp, tcp) in self.0 {
-            let handed = (udp.try_clone()?, tcp.try_clone()?);
-            tokio::spawn(hand_over(handed, shutdown.clone(), over.clone()));
-            let (policy, name) = (config.clone(), pod.clone());
-            let context = Arc::new(Context {
-                config: config.clone(),
-                zone: Zone::new(&arguments.cluster_domain),
-                resolvers: arguments.resolvers.clone(),
-                dial: Box::new(FromPod(netns.clone())),
-                allowed: Box::new(move |transport, destinations| {
-                    may_send(&policy.load(), &name, transport, destinations)
-                }),
-            });
-            let (udp, tcp) = (UdpSocket::from_std(udp)?, TcpListener::from_std(tcp)?);
-            tokio::spawn(serve_udp(udp, Arc::clone(&context), over.clone()));
-            tokio::spawn(serve_tcp(tcp, context, over.clone()));
+        let (policy, name) = (config.clone(), pod.clone());
+        let context = Arc::new(Context {
+            config: config.clone(),
+            zone: Zone::new(&arguments.cluster_domain),
+            resolvers: arguments.resolvers.clone(),
+            dial: Box::new(FromPod(netns.clone())),
+            allowed: Box::new(move |transport, destinations| {
+                may_send(&policy.load(), &name, transport, destinations)
+            }),
+        });
+        for udp in self.udp {
+            let udp = UdpSocket::from_std(udp)?;
+            tracker.spawn(serve_udp(udp, Arc::clone(&context), shutdown.clone()));
+        }
+        for tcp in self.tcp {
+            let tcp = TcpListener::from_std(tcp)?;
+            tracker.spawn(serve_tcp(tcp, Arc::clone(&context), shutdown.clone()));
         }
         Ok(())
     }
-}
-
-/// Once the shutdown has begun: what has arrived at our sockets is answered, what arrives from then on is the successor's.
-async fn hand_over(
-    (udp, tcp): (std::net::UdpSocket, std::net::TcpListener),
-    begun: CancellationToken,
-    over: CancellationToken,
-) {
-    begun.cancelled().await;
-    for handed in [socket::hand_over(&udp, 1), socket::hand_over(&tcp, 1)] {
-        if let Err(error) = handed {
-            tracing::debug!(%error, "queries are not handed over");
-        }
-    }
-    drop((udp, tcp));
-    tokio::time::sleep(HAND_OVER).await;
-    over.cancel();
 }
 
 /// Whether the pod's egress policy lets it send to at least one of these addresses.

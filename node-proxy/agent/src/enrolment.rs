@@ -87,7 +87,11 @@ impl Registrations {
         };
         let mut held = self.held();
         for attachment in kept {
-            if let Ok(netns) = self.open(&attachment.netns) {
+            let Ok(netns) = self.open(&attachment.netns) else {
+                continue;
+            };
+            let known = held.sandboxes.iter();
+            if !known.into_iter().any(|known| known.netns == netns) {
                 held.sandboxes.push(Sandbox { attachment, netns });
             }
         }

@@ -4,18 +4,28 @@ use std::{collections::BTreeMap, net::SocketAddr, sync::Arc};
 
 use heddle_config::{GatewayListener, ProxyConfig};
 use heddle_identity::SpiffeId;
-use heddle_redirect::{Netns, socket};
+use heddle_redirect::{Netns, handover::Passed};
 use tokio_util::sync::CancellationToken;
 
-use crate::worker::{GatewaySockets, Workers};
+use crate::{
+    sockets::{Kept, Sockets},
+    worker::{GatewaySockets, Workers},
+};
 
 /// The Gateways' listeners that are open.
 pub(crate) struct Gateways {
     identity: SpiffeId,
     netns: Netns,
     shutdown: CancellationToken,
-    open: BTreeMap<Arc<str>, (SocketAddr, CancellationToken)>,
+    open: BTreeMap<Arc<str>, Open>,
     failed: BTreeMap<Arc<str>, String>,
+}
+
+/// A Gateway's listener that is open.
+struct Open {
+    address: SocketAddr,
+    stop: CancellationToken,
+    kept: Kept,
 }
 
 impl Gateways {
@@ -30,14 +40,14 @@ impl Gateways {
     }
 
     /// Opens and closes what the configuration says.
-    pub(crate) fn look(&mut self, config: &ProxyConfig, workers: &Workers) {
-        self.open.retain(|name, (address, stop)| {
+    pub(crate) fn look(&mut self, config: &ProxyConfig, workers: &Workers, sockets: &mut Sockets) {
+        self.open.retain(|name, open| {
             let stays = config
                 .gateways
                 .get(name)
-                .is_some_and(|gateway| gateway.address == *address);
+                .is_some_and(|gateway| gateway.address == open.address);
             if !stays {
-                stop.cancel();
+                open.stop.cancel();
             }
             stays
         });
@@ -48,12 +58,17 @@ impl Gateways {
                 continue;
             }
             let stop = self.shutdown.child_token();
-            match self.listen(gateway, workers, &stop) {
-                Ok(()) => {
+            match self.listen(gateway, workers, sockets, &stop) {
+                Ok(kept) => {
                     tracing::info!(gateway = %gateway.name, address = %gateway.address, "gateway open");
                     self.failed.remove(&gateway.name);
-                    self.open
-                        .insert(Arc::clone(&gateway.name), (gateway.address, stop));
+                    let address = gateway.address;
+                    let open = Open {
+                        address,
+                        stop,
+                        kept,
+                    };
+                    self.open.insert(Arc::clone(&gateway.name), open);
                 }
                 Err(error) => {
                     stop.cancel();
@@ -71,17 +86,30 @@ impl Gateways {
         &self,
         gateway: &Arc<GatewayListener>,
         workers: &Workers,
+        sockets: &mut Sockets,
         stop: &CancellationToken,
-    ) -> std::io::Result<()> {
-        for worker in workers.iter() {
+    ) -> std::io::Result<Kept> {
+        let listeners = sockets.listen(&self.netns, gateway.address, workers.count())?;
+        let mut kept = Kept::default();
+        kept.listeners(&self.netns, &listeners)?;
+        for (worker, listener) in workers.deal(listeners) {
             worker.serve_gateway(GatewaySockets {
-                listener: socket::listen(&self.netns, gateway.address)?,
+                listener,
                 gateway: Arc::clone(gateway),
                 identity: self.identity.clone(),
                 netns: self.netns.clone(),
                 shutdown: stop.clone(),
             });
         }
-        Ok(())
+        Ok(kept)
+    }
+
+    /// Second handles of all sockets that are open.
+    pub(crate) fn passed(&self) -> std::io::Result<Vec<Passed>> {
+        let mut all = Vec::new();
+        for open in self.open.values() {
+            all.extend(open.kept.again()?);
+        }
+        Ok(all)
     }
 }

@@ -1,16 +1,22 @@
 //! Brings the node to what the configuration says.
 
-use std::{collections::BTreeSet, sync::Arc, time::Duration};
+use std::time::Duration;
 
-use heddle_cert_client::Certificates;
 use heddle_config::{ProxyConfig, SharedConfig};
-use heddle_identity::SpiffeId;
-use heddle_xds_client::StatusHandle;
+use heddle_redirect::handover::Passed;
+use heddle_xds_client::{Status, StatusHandle};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    admin::Board, enrolment::Registrations, gateways::Gateways, kubernetes::Conditions, pods::Pods,
+    admin::Board,
+    enrolment::Registrations,
+    following::Following,
+    gateways::Gateways,
+    kubernetes::Conditions,
+    pods::Pods,
+    sockets::Sockets,
+    succession::{Inheritance, Predecessor, Successors},
     worker::Workers,
 };
 
@@ -20,74 +26,131 @@ const LOOK: Duration = Duration::from_millis(200);
 /// Brings the node to what the configuration says: level-triggered, whatever happened before.
 pub(crate) struct Keeper {
     pub(crate) config: SharedConfig,
-    pub(crate) certificates: Certificates,
-    /// The proxy's own identity.
-    pub(crate) own: SpiffeId,
+    pub(crate) following: Following,
     pub(crate) workers: Workers,
     pub(crate) pods: Pods,
     pub(crate) registrations: Registrations,
     pub(crate) gateways: Gateways,
+    pub(crate) sockets: Sockets,
     pub(crate) board: Board,
     pub(crate) status: StatusHandle,
     /// The configuration began with the last good one.
     pub(crate) from_disk: bool,
     /// Where pods' conditions are written, on Kubernetes.
     pub(crate) conditions: Option<Conditions>,
+    pub(crate) successors: Successors,
+}
+
+/// What is left when the keeper ends.
+pub(crate) struct Left {
+    pub(crate) workers: Workers,
+    pub(crate) pods: Pods,
+    pub(crate) gateways: Gateways,
+    pub(crate) successors: Successors,
 }
 
 impl Keeper {
-    /// Until the end is announced; gives the workers and the pods back. `changed` tells the configuration's revision.
+    /// Until the end is announced. `changed` tells the configuration's revision.
     pub(crate) async fn run(
         mut self,
         mut changed: watch::Receiver<u64>,
         ending: CancellationToken,
-    ) -> (Workers, Pods) {
+    ) -> Left {
         let mut registered = self.registrations.changes();
-        let mut followed = None;
-        let mut trusted: Arc<str> = "".into();
+        let mut superseded = self.successors.superseded();
+        let mut ours = true;
         loop {
             // In this order: the configuration must not be older than the revision that it is taken for, nor than the state in
             // which nothing was outstanding.
-            let whole = self.from_disk || self.status.get().synced;
+            let whole = is_whole(&self.status.get(), self.from_disk);
             registered.mark_unchanged();
             let revision = *changed.borrow_and_update();
             let config = self.config.load_full();
-            if followed != Some(revision) {
-                self.trust(&config, &mut trusted);
-                self.certificates.want(wanted(&config, &self.own));
-                followed = Some(revision);
-            }
-            tokio::task::block_in_place(|| {
-                self.pods.look(&config, revision, &self.workers);
-                self.gateways.look(&config, &self.workers);
-            });
-            self.registrations
-                .publish(&config, |pod, netns| self.pods.captured(pod, netns));
-            self.board.set(self.pods.states(), whole);
-            if let Some(conditions) = &self.conditions {
-                conditions.want(self.pods.conditions(&config));
+            self.following.follow(&config, revision);
+            let was_ours = std::mem::replace(&mut ours, !*superseded.borrow_and_update());
+            if ours {
+                if !was_ours {
+                    self.pods.distrust();
+                }
+                self.bring(&config, revision, whole);
             }
             tokio::select! {
-                () = ending.cancelled() => return (self.workers, self.pods),
+                () = ending.cancelled() => return self.left(),
+                Some(request) = self.successors.request() => {
+                    // Whoever wanted them may have gone.
+                    let _ = request.send(passed(&self.pods, &self.gateways));
+                }
                 Ok(()) = changed.changed() => {}
                 Ok(()) = registered.changed() => {}
+                Ok(()) = superseded.changed() => {}
                 () = tokio::time::sleep(LOOK) => {}
             }
         }
     }
 
-    fn trust(&self, config: &ProxyConfig, trusted: &mut Arc<str>) {
-        if config.trust_bundle == *trusted {
-            return;
+    fn bring(&mut self, config: &ProxyConfig, revision: u64, whole: bool) {
+        tokio::task::block_in_place(|| {
+            self.pods
+                .look(config, revision, &self.workers, &mut self.sockets);
+            self.gateways.look(config, &self.workers, &mut self.sockets);
+        });
+        self.sockets.forget_unwanted();
+        self.registrations
+            .publish(config, |pod, netns| self.pods.captured(pod, netns));
+        self.board.set(self.pods.states(), whole);
+        if let Some(conditions) = &self.conditions {
+            conditions.want(self.pods.conditions(config));
         }
-        *trusted = Arc::clone(&config.trust_bundle);
-        if let Err(error) = self.certificates.set_trust_bundle(trusted) {
-            tracing::error!(%error, "the trust bundle was not taken; the last one stays in force");
+    }
+
+    fn left(self) -> Left {
+        Left {
+            workers: self.workers,
+            pods: self.pods,
+            gateways: self.gateways,
+            successors: self.successors,
         }
     }
 }
 
-fn wanted(config: &ProxyConfig, own: &SpiffeId) -> BTreeSet<SpiffeId> {
-    let of_pods = config.pods.values().map(|pod| pod.identity.clone());
-    of_pods.chain([own.clone()]).collect()
+/// Whether there is nothing to wait for: all has come, or nobody is there from whom it would.
+fn is_whole(status: &Status, from_disk: bool) -> bool {
+    status.synced || (from_disk && !status.connected && status.failures > 0)
+}
+
+/// Second handles of all sockets that are open.
+pub(crate) fn passed(pods: &Pods, gateways: &Gateways) -> Vec<Passed> {
+    let all = pods.passed().and_then(|mut all| {
+        all.extend(gateways.passed()?);
+        Ok(all)
+    });
+    all.unwrap_or_else(|error| {
+        tracing::error!(%error, "no sockets can be handed over");
+        Vec::new()
+    })
+}
+
+/// Waits until this process can do whatever its predecessor does, or has to; then takes its sockets over.
+pub(crate) async fn succeed(
+    predecessor: Predecessor,
+    following: &mut Following,
+    config: &SharedConfig,
+    mut changed: watch::Receiver<u64>,
+    status: &StatusHandle,
+) -> Inheritance {
+    tracing::info!("another node proxy serves this node; it is replaced once all has come");
+    loop {
+        let synced = status.get().synced;
+        let revision = *changed.borrow_and_update();
+        following.follow(&config.load_full(), revision);
+        if synced && following.is_complete() {
+            break;
+        }
+        tokio::select! {
+            () = predecessor.ends() => break,
+            Ok(()) = changed.changed() => {}
+            () = tokio::time::sleep(LOOK) => {}
+        }
+    }
+    predecessor.take_over().await
 }

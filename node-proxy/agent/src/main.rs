@@ -16,6 +16,7 @@ mod arguments;
 mod configuration;
 mod dns;
 mod enrolment;
+mod following;
 mod gateways;
 mod keeper;
 mod kubernetes;
@@ -24,25 +25,34 @@ mod packets;
 mod plugin;
 mod pods;
 mod processes;
+mod sockets;
+mod succession;
 mod worker;
 
 use std::{io::IsTerminal, process::ExitCode, sync::Arc};
 
 use clap::Parser;
 use heddle_cert_client::{Certificates, GrpcIssuer, Token};
+use heddle_config::SharedConfig;
 use heddle_telemetry::{MAX_SERIES, Metrics};
-use heddle_xds_client::{Backoff, Client, FileToken, Keepalive, Server, Tls};
-use tokio::signal::unix::{SignalKind, signal};
+use heddle_xds_client::{Backoff, Client, FileToken, Keepalive, Server, StatusHandle, Tls};
+use tokio::{
+    signal::unix::{SignalKind, signal},
+    sync::watch,
+};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
     arguments::Arguments,
     configuration::Configuration,
+    following::Following,
     gateways::Gateways,
-    keeper::Keeper,
+    keeper::{Keeper, Left},
     kubernetes::{ApiServer, Conditions},
-    plugin::Plugin,
+    plugin::{InPlace, Plugin},
     pods::Pods,
+    sockets::Sockets,
+    succession::{Inheritance, Predecessor, Successors},
     worker::Workers,
 };
 
@@ -108,52 +118,69 @@ async fn run(arguments: Arguments) -> anyhow::Result<()> {
     });
     let status = client.status();
     let streaming = tokio::spawn(async move { client.run(configuration).await });
-    let workers = Workers::start(&arguments, &config, &certificates, &metrics)?;
-    let registrations = enrolment::Registrations::new()?;
-    let asked = match &arguments.cni_socket {
-        Some(socket) => Some(enrolment::Server::open(socket, registrations.clone())?),
-        None => None,
-    };
-    let asked = asked.map(|server| tokio::spawn(server.serve()));
-    let plugin = Plugin::keep(&arguments)?;
     let api = match arguments.kubernetes {
         true => Some(ApiServer::of_the_cluster()?),
         false => None,
     };
-    let conditions = api
-        .clone()
-        .map(|api| Conditions::start(api, shutdown.clone()));
-    let pods = Pods::new(&arguments, config.clone(), &registrations, shutdown.clone())?;
-    let gateways = Gateways::new(own.clone(), shutdown.clone())?;
-    let board = admin::Board::default();
+    let workers = Workers::start(&arguments, &config, &certificates, &metrics)?;
+    let (board, in_place) = (admin::Board::default(), InPlace::new(&arguments, &metrics));
     let admin = admin::serve(
         &arguments,
         Arc::clone(&metrics),
         certificates.clone(),
         status.clone(),
         board.clone(),
-        plugin.as_ref().map(Plugin::in_place),
+        in_place.clone(),
     );
     let admin = tokio::spawn(admin.await?);
+    let mut following = Following::new(certificates, own.clone());
+    let succeeding = inheritance(&arguments, &mut following, &config, &changed, &status);
+    let inheritance = tokio::select! {
+        inheritance = succeeding => inheritance,
+        () = ending.cancelled() => return Ok(()),
+    };
+    let successors = match succession::place(&arguments) {
+        Some(place) => Successors::open(place)?,
+        None => Successors::none(),
+    };
+    let superseded = successors.superseded();
+    let registrations = enrolment::Registrations::new()?;
+    let asked = match &arguments.cni_socket {
+        Some(socket) => Some(enrolment::Server::open(socket, registrations.clone())?),
+        None => None,
+    };
+    let asked = asked.map(|server| tokio::spawn(server.serve_while_ours(superseded.clone())));
+    let plugin = Plugin::keep(&arguments, superseded.clone(), in_place)?;
+    let conditions = api
+        .clone()
+        .map(|api| Conditions::start(api, superseded, shutdown.clone()));
     let keeper = Keeper {
+        pods: Pods::new(&arguments, config.clone(), &registrations, shutdown.clone())?,
         config,
-        certificates,
-        own,
+        following,
         workers,
-        pods,
         registrations,
-        gateways,
+        gateways: Gateways::new(own, shutdown.clone())?,
+        sockets: Sockets::inherited(inheritance.sockets),
         board,
         status,
         from_disk,
         conditions,
+        successors,
     };
-    let (workers, pods) = keeper.run(changed, ending).await;
+    let Left {
+        workers,
+        pods,
+        gateways,
+        successors,
+    } = keeper.run(changed, ending).await;
     if let Some(asked) = asked {
         // Whoever waits for a pod's capture asks our successor.
         asked.abort();
     }
-    if is_taken_away(&arguments, api.as_ref()).await {
+    let superseded = successors.finish(|| keeper::passed(&pods, &gateways)).await;
+    // Else it is the successor's to say.
+    if !superseded && is_taken_away(&arguments, api.as_ref()).await {
         tracing::info!("the mesh is being taken away from this node");
         if let Some(plugin) = plugin {
             plugin.uninstall();
@@ -161,13 +188,41 @@ async fn run(arguments: Arguments) -> anyhow::Result<()> {
         tokio::task::block_in_place(|| pods.release_all());
     }
     tracing::info!("draining");
+    let queries = pods.queries();
+    // Second handles would keep the sockets open, and nobody would take what arrives.
+    drop((pods, gateways));
     shutdown.cancel();
-    workers.drain(arguments.drain()).await;
+    queries.close();
+    tokio::join!(workers.drain(arguments.drain()), queries.wait());
     streaming.abort();
     admin.abort();
+    if superseded {
+        // The last good configuration is the successor's to write.
+        keeping.abort();
+    }
     // With the stream the store's owner is gone: what is not written yet is written now. A panic there is logged already.
     let _ = keeping.await;
+    drop(inheritance.tie);
     Ok(())
+}
+
+/// What a predecessor leaves; nothing, if there is none.
+async fn inheritance(
+    arguments: &Arguments,
+    following: &mut Following,
+    config: &SharedConfig,
+    changed: &watch::Receiver<u64>,
+    status: &StatusHandle,
+) -> Inheritance {
+    let Some(place) = succession::place(arguments) else {
+        return Inheritance::default();
+    };
+    match Predecessor::find(&place).await {
+        Some(predecessor) => {
+            keeper::succeed(predecessor, following, config, changed.clone(), status).await
+        }
+        None => Inheritance::default(),
+    }
 }
 
 async fn is_taken_away(arguments: &Arguments, api: Option<&ApiServer>) -> bool {

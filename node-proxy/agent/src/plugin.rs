@@ -1,19 +1,17 @@
 //! Keeps the CNI plugin in place on the node, for as long as this process is the one that the plugin asks.
 
 use std::{
-    fs, io,
-    os::unix::fs::MetadataExt,
     path::{Path, PathBuf},
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering},
-    },
+    sync::{Arc, Mutex, PoisonError},
 };
 
 use heddle_cni::{
     install::{self, InstallError, Keeping, Options},
     plugin::{Settings, Unreachable},
 };
+use heddle_telemetry::Metrics;
+use prometheus_client::metrics::gauge::Gauge;
+use tokio::sync::watch;
 
 use crate::arguments::{Arguments, WhenUnreachable};
 
@@ -21,47 +19,81 @@ use crate::arguments::{Arguments, WhenUnreachable};
 pub(crate) struct Plugin {
     options: Options,
     keeping: Keeping,
-    in_place: Arc<AtomicBool>,
+}
+
+/// Whether the plugin is in place, for health and metrics.
+#[derive(Clone, Default)]
+pub(crate) struct InPlace(Option<Arc<Seen>>);
+
+struct Seen {
+    /// Why not; `None`: it is.
+    problem: Mutex<Option<String>>,
+    installed: Gauge,
+}
+
+impl InPlace {
+    /// Not looked at yet, if it is our affair.
+    pub(crate) fn new(arguments: &Arguments, metrics: &Metrics) -> Self {
+        if arguments.cni_conf_dir.is_none() {
+            return Self(None);
+        }
+        let installed = Gauge::default();
+        metrics.register(
+            "heddle_cni_installed",
+            "Whether the CNI plugin is in place on the node",
+            installed.clone(),
+        );
+        let problem = Mutex::new(Some("not looked at yet".to_owned()));
+        Self(Some(Arc::new(Seen { problem, installed })))
+    }
+
+    fn set(&self, problem: Option<String>) {
+        if let Some(seen) = &self.0 {
+            seen.installed.set(i64::from(problem.is_none()));
+            *seen.problem.lock().unwrap_or_else(PoisonError::into_inner) = problem;
+        }
+    }
+
+    /// `None`: it is not our affair. Else why it is not in place, if it is not.
+    pub(crate) fn get(&self) -> Option<Option<String>> {
+        let seen = self.0.as_ref()?;
+        let problem = seen.problem.lock().unwrap_or_else(PoisonError::into_inner);
+        Some(problem.clone())
+    }
 }
 
 impl Plugin {
-    /// Puts the plugin in place and keeps it there; `None`: it is not wanted. The socket must be open. Whatever stands in the way is told in
-    /// the log and tried again.
+    /// Puts the plugin in place and keeps it there while the node is ours; `None`: it is not wanted. The socket must be open. Whatever stands
+    /// in the way is told and tried again.
     ///
     /// # Errors
-    /// The folders cannot be watched, or the socket is not there.
-    pub(crate) fn keep(arguments: &Arguments) -> anyhow::Result<Option<Self>> {
+    /// The folders cannot be watched.
+    pub(crate) fn keep(
+        arguments: &Arguments,
+        superseded: watch::Receiver<bool>,
+        in_place: InPlace,
+    ) -> anyhow::Result<Option<Self>> {
         let (Some(conf_dir), Some(socket)) = (&arguments.cni_conf_dir, &arguments.cni_socket)
         else {
             return Ok(None);
         };
         let options = options(arguments, conf_dir, socket);
-        // A successor opens the socket anew: from then on the plugin is its affair, in its version and with its settings.
-        let own = identity(socket)?;
-        let socket = socket.clone();
-        let is_ours = move || identity(&socket).is_ok_and(|now| now == own);
-        let in_place = Arc::new(AtomicBool::new(false));
-        let observed = Arc::clone(&in_place);
-        let report = move |result: Result<Vec<String>, InstallError>| {
-            observed.store(result.is_ok(), Ordering::Relaxed);
-            match result {
-                Ok(done) => done.iter().for_each(|line| tracing::info!("CNI: {line}")),
-                Err(error) => tracing::error!(
+        // A successor keeps it in its own version and with its own settings.
+        let is_ours = move || !*superseded.borrow();
+        let report = move |result: Result<Vec<String>, InstallError>| match result {
+            Ok(done) => {
+                done.iter().for_each(|line| tracing::info!("CNI: {line}"));
+                in_place.set(None);
+            }
+            Err(error) => {
+                tracing::error!(
                     "CNI: the plugin is not in place, pods are captured only after they start: {error}"
-                ),
+                );
+                in_place.set(Some(error.to_string()));
             }
         };
         let keeping = install::keep(options.clone(), is_ours, report)?;
-        Ok(Some(Self {
-            options,
-            keeping,
-            in_place,
-        }))
-    }
-
-    /// Whether it stood when it was last looked at.
-    pub(crate) fn in_place(&self) -> Arc<AtomicBool> {
-        Arc::clone(&self.in_place)
+        Ok(Some(Self { options, keeping }))
     }
 
     /// Takes the plugin away.
@@ -87,13 +119,7 @@ fn options(arguments: &Arguments, conf_dir: &Path, socket: &Path) -> Options {
                 WhenUnreachable::Fail => Unreachable::Fail,
                 WhenUnreachable::Pass => Unreachable::Pass,
             },
-            host_critical_namespaces: arguments.cni_critical.clone(),
+            host_critical_namespaces: arguments.critical(),
         },
     }
-}
-
-/// Which file this is, whatever its name.
-fn identity(path: &Path) -> io::Result<(u64, u64)> {
-    let metadata = fs::metadata(path)?;
-    Ok((metadata.dev(), metadata.ino()))
 }

@@ -11,10 +11,10 @@ use heddle_listeners::PodContext;
 use heddle_redirect::{
     Netns, NetnsId,
     capture::{self, CaptureRules},
+    handover::Passed,
     packets::{self as packet_rules, ServiceAddress},
-    socket,
 };
-use tokio_util::sync::CancellationToken;
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
     addresses::OwnAddresses,
@@ -24,7 +24,8 @@ use crate::{
     kubernetes::Wanted,
     namespaces::{Home, Namespaces},
     packets,
-    worker::{PodSockets, Workers},
+    sockets::{Kept, Sockets},
+    worker::{PodSocket, Port, Workers},
 };
 
 /// The node's pods, and what was done for each.
@@ -32,6 +33,8 @@ pub(crate) struct Pods {
     arguments: Arguments,
     config: SharedConfig,
     shutdown: CancellationToken,
+    /// Name servers that have not ended.
+    queries: TaskTracker,
     namespaces: Namespaces,
     own_addresses: OwnAddresses,
     entered: BTreeMap<PodName, Entered>,
@@ -67,6 +70,8 @@ struct Entered {
     /// The addresses that it was given, if we were told.
     given: Vec<IpAddr>,
     stop: CancellationToken,
+    /// The sockets that we listen on.
+    kept: Kept,
     /// Packet rules that are installed; `None`: those of a former run, if any.
     packets: Option<String>,
     /// Capture rules that are installed, likewise.
@@ -94,6 +99,7 @@ impl Pods {
             arguments: arguments.clone(),
             config,
             shutdown,
+            queries: TaskTracker::new(),
             own_addresses: OwnAddresses::default(),
             entered: BTreeMap::new(),
             open: BTreeMap::new(),
@@ -102,14 +108,20 @@ impl Pods {
 
     /// Compares what is with what should be. Blocks for some milliseconds for each pod whose rules are not those of this
     /// revision; costs next to nothing for the others.
-    pub(crate) fn look(&mut self, config: &ProxyConfig, revision: u64, workers: &Workers) {
+    pub(crate) fn look(
+        &mut self,
+        config: &ProxyConfig,
+        revision: u64,
+        workers: &Workers,
+        sockets: &mut Sockets,
+    ) {
         self.namespaces.refresh(config);
         self.release(config);
         let mut open = BTreeMap::new();
         // The listeners of all pods before the rules of any: after a restart the rules of the former run still stand, and
         // connections need no more than somebody who takes them.
         for pod in config.pods.values() {
-            if let Err(state) = self.enter(pod, workers) {
+            if let Err(state) = self.enter(pod, workers, sockets) {
                 open.insert(pod.name.clone(), state);
             }
         }
@@ -167,6 +179,27 @@ impl Pods {
         config.pods.values().filter_map(|pod| of(pod)).collect()
     }
 
+    /// Second handles of all sockets that are open.
+    pub(crate) fn passed(&self) -> io::Result<Vec<Passed>> {
+        let mut all = Vec::new();
+        for entered in self.entered.values() {
+            all.extend(entered.kept.again()?);
+        }
+        Ok(all)
+    }
+
+    /// What the name servers of all pods still have to finish once they are told to end.
+    pub(crate) fn queries(&self) -> TaskTracker {
+        self.queries.clone()
+    }
+
+    /// Somebody else may have changed the rules of all pods.
+    pub(crate) fn distrust(&mut self) {
+        for entered in self.entered.values_mut() {
+            (entered.packets, entered.capture, entered.follows) = (None, None, None);
+        }
+    }
+
     /// Takes the rules out of all pods: the mesh leaves this node. What is open goes on as long as this process does.
     pub(crate) fn release_all(&self) {
         for (name, entered) in &self.entered {
@@ -220,7 +253,12 @@ impl Pods {
     }
 
     /// Listens in a pod's namespace, unless we do already.
-    fn enter(&mut self, pod: &PodConfig, workers: &Workers) -> Result<(), State> {
+    fn enter(
+        &mut self,
+        pod: &PodConfig,
+        workers: &Workers,
+        sockets: &mut Sockets,
+    ) -> Result<(), State> {
         let home = self.namespaces.find(pod);
         let netns = home.as_ref().ok().map(|home| home.netns.id());
         if let Some(known) = self.entered.get(&pod.name) {
@@ -242,15 +280,17 @@ impl Pods {
             }
         })?;
         let stop = self.shutdown.child_token();
-        if let Err(error) = self.listen(pod, &addresses, &netns, workers, &stop) {
+        let kept = self.listen(pod, &addresses, &netns, workers, sockets, &stop);
+        let kept = kept.map_err(|error| {
             stop.cancel();
-            return Err(State::Failed(format!("listening in the pod: {error:#}")));
-        }
+            State::Failed(format!("listening in the pod: {error:#}"))
+        })?;
         let entered = Entered {
             uid: pod.uid.clone(),
             netns,
             given: addresses,
             stop,
+            kept,
             packets: None,
             capture: None,
             follows: None,
@@ -265,34 +305,45 @@ impl Pods {
         given: &[IpAddr],
         netns: &Netns,
         workers: &Workers,
+        sockets: &mut Sockets,
         stop: &CancellationToken,
-    ) -> io::Result<()> {
+    ) -> io::Result<Kept> {
         let context = PodContext::new(
             pod.name.clone(),
             pod.uid.clone(),
             netns.clone(),
             workers.settings(),
         );
+        let mut kept = Kept::default();
         let mut opened = Vec::new();
-        for worker in workers.iter() {
-            for any in families(pod.addresses.iter().chain(given)) {
-                let listen = |port| socket::listen(netns, SocketAddr::new(any, port));
-                let sockets = PodSockets {
-                    pod: context.clone(),
-                    outbound: listen(15001)?,
-                    inbound: listen(15006)?,
-                    mtls: listen(15008)?,
-                    shutdown: stop.clone(),
-                };
-                opened.push((worker, sockets));
+        for any in families(pod.addresses.iter().chain(given)) {
+            for port in Port::ALL {
+                let address = SocketAddr::new(any, port.number());
+                let listeners = sockets.listen(netns, address, workers.count())?;
+                kept.listeners(netns, &listeners)?;
+                opened.push((port, listeners));
             }
         }
-        let name_server = NameServer::open(netns)?;
+        let name_server = NameServer::open(netns, sockets, &mut kept)?;
         // All of them are there: nobody is left with half of the ports, whatever else is tried again.
-        for (worker, sockets) in opened {
-            worker.serve_pod(sockets);
+        for (port, listeners) in opened {
+            for (worker, listener) in workers.deal(listeners) {
+                worker.serve_pod(PodSocket {
+                    pod: context.clone(),
+                    port,
+                    listener,
+                    shutdown: stop.clone(),
+                });
+            }
         }
-        name_server.serve(&self.arguments, &self.config, &pod.name, netns, stop)
+        name_server.serve(
+            &self.arguments,
+            &self.config,
+            &pod.name,
+            netns,
+            (stop, &self.queries),
+        )?;
+        Ok(kept)
     }
 }
 

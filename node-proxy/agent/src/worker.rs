@@ -25,16 +25,39 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::arguments::Arguments;
 
-/// One worker's sockets for a pod.
-pub(crate) struct PodSockets {
+/// A socket of a pod's, for one worker.
+pub(crate) struct PodSocket {
     pub(crate) pod: PodContext,
-    pub(crate) outbound: TcpListener,
-    pub(crate) inbound: TcpListener,
-    pub(crate) mtls: TcpListener,
+    pub(crate) port: Port,
+    pub(crate) listener: TcpListener,
     pub(crate) shutdown: CancellationToken,
 }
 
-/// One worker's socket for a Gateway's listener.
+/// What comes to a pod's socket.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Port {
+    /// What the pod sends.
+    Outbound,
+    /// What it receives in plain text.
+    Inbound,
+    /// What it receives by mutual TLS.
+    Mtls,
+}
+
+impl Port {
+    pub(crate) const ALL: [Self; 3] = [Self::Outbound, Self::Inbound, Self::Mtls];
+
+    /// Where it is, in the pod's namespace.
+    pub(crate) fn number(self) -> u16 {
+        match self {
+            Self::Outbound => 15001,
+            Self::Inbound => 15006,
+            Self::Mtls => 15008,
+        }
+    }
+}
+
+/// A socket of a Gateway's listener, for one worker.
 pub(crate) struct GatewaySockets {
     pub(crate) listener: TcpListener,
     pub(crate) gateway: Arc<GatewayListener>,
@@ -44,7 +67,7 @@ pub(crate) struct GatewaySockets {
 }
 
 enum Command {
-    Pod(PodSockets),
+    Pod(PodSocket),
     Gateway(GatewaySockets),
     /// Finish what is open, and then answer.
     Drain(oneshot::Sender<()>),
@@ -54,9 +77,9 @@ enum Command {
 pub(crate) struct Handle(mpsc::UnboundedSender<Command>);
 
 impl Handle {
-    pub(crate) fn serve_pod(&self, sockets: PodSockets) {
+    pub(crate) fn serve_pod(&self, socket: PodSocket) {
         // A worker ends only when the process does.
-        let _ = self.0.send(Command::Pod(sockets));
+        let _ = self.0.send(Command::Pod(socket));
     }
 
     pub(crate) fn serve_gateway(&self, sockets: GatewaySockets) {
@@ -88,7 +111,6 @@ impl Workers {
             drain: arguments.drain(),
             node_addresses: arguments.node_address.clone(),
             node: arguments.node.as_str().into(),
-            sockets: u32::try_from(count).unwrap_or(1),
             ..Settings::default()
         });
         let mut handles = Vec::new();
@@ -114,9 +136,14 @@ impl Workers {
         Ok(Self { handles, settings })
     }
 
-    /// Each worker.
-    pub(crate) fn iter(&self) -> std::slice::Iter<'_, Handle> {
-        self.handles.iter()
+    /// How many there are; at least one.
+    pub(crate) fn count(&self) -> usize {
+        self.handles.len()
+    }
+
+    /// A worker for each of so many sockets.
+    pub(crate) fn deal<T>(&self, sockets: Vec<T>) -> impl Iterator<Item = (&Handle, T)> {
+        self.handles.iter().cycle().zip(sockets)
     }
 
     /// What the listeners were set up with.
@@ -204,7 +231,7 @@ async fn serve(worker: Worker, mut commands: mpsc::UnboundedReceiver<Command>) {
     let serving = TaskTracker::new();
     while let Some(command) = commands.recv().await {
         match command {
-            Command::Pod(sockets) => serve_pod(&worker, &serving, sockets),
+            Command::Pod(socket) => serve_pod(&worker, &serving, socket),
             Command::Gateway(sockets) => {
                 let context = GatewayContext::new(
                     Arc::clone(&sockets.gateway.name),
@@ -228,25 +255,33 @@ async fn serve(worker: Worker, mut commands: mpsc::UnboundedReceiver<Command>) {
     }
 }
 
-fn serve_pod(worker: &Worker, serving: &TaskTracker, sockets: PodSockets) {
-    let PodSockets {
+fn serve_pod(worker: &Worker, serving: &TaskTracker, socket: PodSocket) {
+    let PodSocket {
         pod,
-        outbound,
-        inbound,
-        mtls,
+        port,
+        listener,
         shutdown,
-    } = sockets;
-    let outbound = serve_outbound(outbound, pod.clone(), worker.clone(), shutdown.clone());
-    let inbound = serve_inbound(inbound, pod.clone(), worker.clone(), shutdown.clone());
-    let (upstream, uid) = (worker.upstream.clone(), pod.uid.clone());
-    let mtls = serve_mtls(mtls, pod, worker.clone(), shutdown);
-    serving.spawn_local(ended("inbound", inbound));
-    serving.spawn_local(ended("mtls", mtls));
-    serving.spawn_local(async move {
-        ended("outbound", outbound).await;
-        // The pod is gone, or we are going: its tunnels and pooled connections serve nobody any more.
-        upstream.forget(&uid);
-    });
+    } = socket;
+    let worker = worker.clone();
+    match port {
+        Port::Inbound => {
+            let task = serve_inbound(listener, pod, worker, shutdown);
+            serving.spawn_local(ended("inbound", task));
+        }
+        Port::Mtls => {
+            let task = serve_mtls(listener, pod, worker, shutdown);
+            serving.spawn_local(ended("mtls", task));
+        }
+        Port::Outbound => {
+            let (upstream, uid) = (worker.upstream.clone(), pod.uid.clone());
+            let task = serve_outbound(listener, pod, worker, shutdown);
+            serving.spawn_local(async move {
+                ended("outbound", task).await;
+                // The pod is gone, or we are going: its tunnels and pooled connections serve nobody any more.
+                upstream.forget(&uid);
+            });
+        }
+    }
 }
 
 async fn ended(what: &'static str, task: impl Future<Output = std::io::Result<()>>) {

@@ -13,7 +13,7 @@ use tokio::{
     sync::Semaphore,
     time::timeout,
 };
-use tokio_util::sync::CancellationToken;
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
     Zone,
@@ -26,6 +26,11 @@ use crate::{
 const CONCURRENCY: usize = 256;
 /// A TCP client that says nothing for so long is left (RFC 7766 section 6.2.3).
 const IDLE: Duration = Duration::from_secs(10);
+
+/// Datagrams that are taken from the socket after shutdown: more than one holds, and an end even if more come.
+const MOST_QUEUED: usize = 1024;
+/// How long after shutdown a query may begin on a TCP connection that is open.
+const LINGER: Duration = Duration::from_millis(500);
 
 /// Whether the pod's egress policy lets it send to at least one of these addresses.
 pub type Allowed = Box<dyn Fn(Transport, &[SocketAddr]) -> bool + Send + Sync>;
@@ -44,43 +49,79 @@ pub struct Context {
     pub allowed: Allowed,
 }
 
-/// Serves a UDP socket until shutdown. An error of one query never ends the server. What is known here is answered at once,
+/// Serves a UDP socket until shutdown; returns when all that had come by then is answered. An error of one query never ends the server. What is known here is answered at once,
 /// however many queries wait for a resolver; beyond [`CONCURRENCY`] of those, further ones fail.
 pub async fn serve_udp(socket: UdpSocket, context: Arc<Context>, shutdown: CancellationToken) {
-    let socket = Arc::new(socket);
-    let places = Arc::new(Semaphore::new(CONCURRENCY));
+    let server = UdpServer {
+        socket: Arc::new(socket),
+        context,
+        places: Arc::new(Semaphore::new(CONCURRENCY)),
+        asked: TaskTracker::new(),
+    };
     let mut buffer = vec![0; 65_535];
     loop {
         let received = tokio::select! {
-            () = shutdown.cancelled() => return,
-            received = socket.recv_from(&mut buffer) => received,
+            () = shutdown.cancelled() => break,
+            received = server.socket.recv_from(&mut buffer) => received,
         };
-        let Ok((length, client)) = received else {
-            // An ICMP error of an earlier answer; the socket itself is fine.
-            continue;
-        };
-        let bytes = &buffer[..length];
-        let (query, outcome) = match decide(&context, bytes, Transport::Udp) {
+        // Else it is an ICMP error of an earlier answer; the socket itself is fine.
+        if let Ok((length, client)) = received {
+            server.take(&buffer[..length], client).await;
+        }
+    }
+    for _ in 0..MOST_QUEUED {
+        match server.socket.try_recv_from(&mut buffer) {
+            Ok((length, client)) => server.take(&buffer[..length], client).await,
+            Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => break,
+            Err(_) => {}
+        }
+    }
+    server.asked.close();
+    server.asked.wait().await;
+}
+
+struct UdpServer {
+    socket: Arc<UdpSocket>,
+    context: Arc<Context>,
+    places: Arc<Semaphore>,
+    /// Queries that wait for a resolver.
+    asked: TaskTracker,
+}
+
+impl UdpServer {
+    async fn take(&self, bytes: &[u8], client: SocketAddr) {
+        let (query, outcome) = match decide(&self.context, bytes, Transport::Udp) {
             Step::Ask(query, outcome) => (query, outcome),
             Step::Send(query, response) => {
-                send(&socket, client, encode(&query, &response, Transport::Udp)).await;
-                continue;
+                return self
+                    .send(client, encode(&query, &response, Transport::Udp))
+                    .await;
             }
-            Step::Ignore => continue,
+            Step::Ignore => return,
         };
-        let Ok(place) = Arc::clone(&places).try_acquire_owned() else {
+        let Ok(place) = Arc::clone(&self.places).try_acquire_owned() else {
             let busy = message::error(&query, ResponseCode::ServFail);
-            send(&socket, client, encode(&query, &busy, Transport::Udp)).await;
-            continue;
+            return self
+                .send(client, encode(&query, &busy, Transport::Udp))
+                .await;
         };
         let bytes = bytes.to_vec();
-        let (socket, context) = (Arc::clone(&socket), Arc::clone(&context));
-        tokio::spawn(async move {
+        let (socket, context) = (Arc::clone(&self.socket), Arc::clone(&self.context));
+        self.asked.spawn(async move {
             let response = finish(&context, &bytes, &query, outcome, Transport::Udp).await;
             send(&socket, client, response).await;
             drop(place);
         });
     }
+
+    async fn send(&self, client: SocketAddr, response: Option<Vec<u8>>) {
+        send(&self.socket, client, response).await;
+    }
+}
+
+async fn lingered(shutdown: &CancellationToken) {
+    shutdown.cancelled().await;
+    tokio::time::sleep(LINGER).await;
 }
 
 async fn send(socket: &UdpSocket, client: SocketAddr, response: Option<Vec<u8>>) {
@@ -90,16 +131,17 @@ async fn send(socket: &UdpSocket, client: SocketAddr, response: Option<Vec<u8>>)
     }
 }
 
-/// Serves a TCP listener until shutdown.
+/// Serves a TCP listener until shutdown; returns when the queries that had come by then are answered.
 pub async fn serve_tcp(listener: TcpListener, context: Arc<Context>, shutdown: CancellationToken) {
     let places = Arc::new(Semaphore::new(CONCURRENCY));
+    let open = TaskTracker::new();
     loop {
         let accepted = tokio::select! {
-            () = shutdown.cancelled() => return,
+            () = shutdown.cancelled() => break,
             accepted = listener.accept() => accepted,
         };
         let Ok(place) = Arc::clone(&places).acquire_owned().await else {
-            return;
+            break;
         };
         let Ok((stream, _)) = accepted else {
             // Out of descriptors, or a client that left already: do not spin.
@@ -107,20 +149,30 @@ pub async fn serve_tcp(listener: TcpListener, context: Arc<Context>, shutdown: C
             continue;
         };
         let (context, shutdown) = (Arc::clone(&context), shutdown.clone());
-        tokio::spawn(async move {
-            tokio::select! {
-                () = shutdown.cancelled() => {}
-                _ = talk(stream, &context) => {}
-            }
+        open.spawn(async move {
+            // However it ends: the client sees it.
+            let _ = talk(stream, &context, &shutdown).await;
             drop(place);
         });
     }
+    open.close();
+    open.wait().await;
 }
 
-/// Messages with their length in front (RFC 1035 section 4.2.2), one after the other.
-async fn talk(mut stream: TcpStream, context: &Context) -> std::io::Result<()> {
+/// Messages with their length in front (RFC 1035 section 4.2.2), one after the other. After shutdown one more, if it comes at once.
+async fn talk(
+    mut stream: TcpStream,
+    context: &Context,
+    shutdown: &CancellationToken,
+) -> std::io::Result<()> {
     loop {
-        let Ok(length) = timeout(IDLE, stream.read_u16()).await else {
+        let read = async {
+            tokio::select! {
+                read = timeout(IDLE, stream.read_u16()) => read.ok(),
+                () = lingered(shutdown) => None,
+            }
+        };
+        let Some(length) = read.await else {
             return Ok(());
         };
         let mut query = vec![0; usize::from(length?)];

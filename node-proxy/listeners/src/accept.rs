@@ -9,13 +9,12 @@ use std::{
 
 use futures::FutureExt;
 use heddle_filters::Failure;
-use heddle_redirect::socket::{hand_over, original_destination};
+use heddle_redirect::socket::original_destination;
 use heddle_telemetry::{ActiveConnection, Direction, ResponseFlag};
 use socket2::{SockRef, TcpKeepalive};
 use tokio::{
     net::TcpStream,
     sync::{OwnedSemaphorePermit, Semaphore},
-    time::{Instant, timeout_at},
 };
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
@@ -27,8 +26,8 @@ const REST: Duration = Duration::from_millis(50);
 /// A client that is silent for this long is asked by TCP whether it is still there.
 const KEEPALIVE: Duration = Duration::from_secs(180);
 
-/// How long connections are still taken once the shutdown has begun: those whose handshake began at a socket of ours end there.
-const HAND_OVER: Duration = Duration::from_millis(500);
+/// Connections that are taken from the queue once the shutdown has begun: as many as it holds, and an end even if more come.
+const MOST_QUEUED: usize = 1024;
 
 /// For how much of the drain idle connections are kept; the rest is for requests that began in their last moment.
 const LINGER: f32 = 0.75;
@@ -120,15 +119,11 @@ impl Door {
         while let Some(accepted) = next(&listener, &drain).await {
             self.take(accepted, &handle, &drain).await;
         }
-        // A socket without a successor goes on as before, until it is closed.
-        if let Err(error) = hand_over(&listener, settings.sockets) {
-            tracing::debug!(%error, "new connections are not handed over");
-        }
-        let until = Instant::now() + HAND_OVER.min(settings.drain);
-        while let Ok(accepted) = timeout_at(until, listener.accept()).await {
-            self.take(accepted, &handle, &drain).await;
-        }
-        while let Some(accepted) = listener.accept().now_or_never() {
+        // A successor that has the same socket takes what comes from now on; without one, who waits now would be reset.
+        for _ in 0..MOST_QUEUED {
+            let Some(accepted) = listener.accept().now_or_never() else {
+                break;
+            };
             self.take(accepted, &handle, &drain).await;
         }
         drop(listener);

@@ -33,8 +33,6 @@ pub struct Settings {
     /// The node's own addresses, beside those that the configuration tells. What comes from them is always let in, as
     /// NetworkPolicy demands (kubelet's probes).
     pub node_addresses: Vec<IpAddr>,
-    /// How many sockets of this process share each address: one for each worker.
-    pub sockets: u32,
     /// The node's name, by which the configuration tells its addresses.
     pub node: Arc<str>,
 }
@@ -53,7 +51,6 @@ impl Default for Settings {
             copy: CopyLimits::default(),
             hbone: heddle_hbone::Settings::SERVER,
             node_addresses: Vec::new(),
-            sockets: 1,
             node: Arc::default(),
         }
     }

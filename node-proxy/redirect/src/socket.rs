@@ -9,10 +9,7 @@ use std::{
     time::Duration,
 };
 
-use nix::{
-    libc::{sock_filter, sock_fprog},
-    sys::socket::{setsockopt, sockopt},
-};
+use nix::sys::socket::{setsockopt, sockopt};
 use socket2::{Domain, Protocol, SockRef, Socket, TcpKeepalive, Type};
 use tokio::net::TcpSocket;
 
@@ -68,42 +65,6 @@ pub fn bind_udp(netns: &Netns, address: SocketAddr) -> io::Result<UdpSocket> {
     socket.set_reuse_port(true)?;
     socket.bind(&address.into())?;
     Ok(socket.into())
-}
-
-/// Gives what arrives from now on to the sockets of the process that comes after this one, if they are there: those that were bound to the
-/// same address after our `own` ones. What has arrived already stays to be taken; then the socket can be closed without a loss.
-///
-/// The kernel asks a program (classic BPF, SO_ATTACH_REUSEPORT_CBPF, socket(7)) for the position of a socket among all that share the
-/// address, in the order in which they came. A position that nobody has, because there is no successor or no predecessor any more, means the
-/// ordinary choice.
-///
-/// # Errors
-/// The socket was not made by [`listen`] or [`bind_udp`].
-pub fn hand_over(socket: &impl AsFd, own: u32) -> io::Result<()> {
-    // Operations as in linux/filter.h; the random number is an ancillary field (SKF_AD_OFF + SKF_AD_RANDOM).
-    const LOAD: u16 = 0x20;
-    const REMAINDER: u16 = 0x94;
-    const ADD: u16 = 0x04;
-    const RETURN: u16 = 0x16;
-    const RANDOM: u32 = 0xffff_f000 + 56;
-    let step = |code, k| sock_filter {
-        code,
-        jt: 0,
-        jf: 0,
-        k,
-    };
-    let own = own.max(1);
-    let mut program = [
-        step(LOAD, RANDOM),
-        step(REMAINDER, own),
-        step(ADD, own),
-        step(RETURN, 0),
-    ];
-    let program = sock_fprog {
-        len: program.len() as u16,
-        filter: program.as_mut_ptr(),
-    };
-    Ok(setsockopt(socket, sockopt::AttachReusePortCbpf, &program)?)
 }
 
 /// A TCP socket in the namespace, ready to `connect` to `destination`. With a `source` it is bound there, which may be an

@@ -1,8 +1,7 @@
 //! Where the CNI plugin asks: a unix socket, for root alone.
 
 use std::{
-    fs, io,
-    os::unix::fs::PermissionsExt,
+    io,
     path::{Path, PathBuf},
     sync::Arc,
     time::Duration,
@@ -13,11 +12,13 @@ use heddle_cni::protocol::{Answer, Attachment, LONGEST_MESSAGE, Request};
 use tokio::{
     io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader},
     net::{UnixListener, UnixStream},
-    sync::Semaphore,
+    sync::{Semaphore, watch},
+    task::JoinSet,
     time::{Instant, timeout, timeout_at},
 };
 
 use super::Registrations;
+use crate::succession;
 
 /// Requests at one time: more than a node starts pods at once. Whoever comes then waits to be accepted.
 const MOST: usize = 512;
@@ -28,6 +29,7 @@ const LONGEST_WAIT: Duration = Duration::from_secs(300);
 
 /// The socket, open.
 pub(crate) struct Server {
+    path: PathBuf,
     listener: UnixListener,
     registrations: Registrations,
 }
@@ -40,19 +42,46 @@ impl Server {
     /// # Errors
     /// The folder cannot be written to.
     pub(crate) fn open(path: &Path, registrations: Registrations) -> anyhow::Result<Self> {
-        let listener =
-            bind(path).with_context(|| format!("cannot listen on {}", path.display()))?;
+        let listener = succession::bind(path);
+        let listener = listener.with_context(|| format!("cannot listen on {}", path.display()))?;
         registrations.keep_in(path.with_extension("json"));
         Ok(Self {
+            path: path.to_owned(),
             listener,
             registrations,
         })
     }
 
-    /// Answers, until dropped.
+    /// Answers as long as the node is ours; takes the socket back when it is ours again.
+    pub(crate) async fn serve_while_ours(self, mut superseded: watch::Receiver<bool>) {
+        let (path, registrations) = (self.path.clone(), self.registrations.clone());
+        let mut open = Some(self);
+        loop {
+            if let Some(server) = open.take() {
+                tokio::select! {
+                    () = server.serve() => {}
+                    _ = superseded.wait_for(|superseded| *superseded) => {}
+                }
+            }
+            if superseded.wait_for(|superseded| !superseded).await.is_err() {
+                return;
+            }
+            match Self::open(&path, registrations.clone()) {
+                Ok(server) => open = Some(server),
+                Err(error) => {
+                    tracing::error!("CNI: {error:#}");
+                    tokio::time::sleep(PROMPT).await;
+                }
+            }
+        }
+    }
+
+    /// Answers, until dropped: whoever waits for an answer then is not kept waiting, and asks our successor.
     pub(crate) async fn serve(self) {
         let places = Arc::new(Semaphore::new(MOST));
+        let mut open = JoinSet::new();
         loop {
+            while open.try_join_next().is_some() {}
             let Ok(place) = Arc::clone(&places).acquire_owned().await else {
                 return;
             };
@@ -66,7 +95,7 @@ impl Server {
                 }
             };
             let registrations = self.registrations.clone();
-            tokio::spawn(async move {
+            open.spawn(async move {
                 if let Err(error) = converse(stream, &registrations).await {
                     tracing::debug!(%error, "a CNI request was not answered");
                 }
@@ -74,22 +103,6 @@ impl Server {
             });
         }
     }
-}
-
-/// Under another name first: nobody connects before only root may.
-fn bind(path: &Path) -> io::Result<UnixListener> {
-    if let Some(folder) = path.parent() {
-        fs::create_dir_all(folder)?;
-    }
-    let new: PathBuf = path.with_extension(format!("{}.new", std::process::id()));
-    match fs::remove_file(&new) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-        _ => {}
-    }
-    let listener = UnixListener::bind(&new)?;
-    fs::set_permissions(&new, fs::Permissions::from_mode(0o600))?;
-    fs::rename(&new, path)?;
-    Ok(listener)
 }
 
 async fn converse(mut stream: UnixStream, registrations: &Registrations) -> io::Result<()> {

@@ -1,100 +1,86 @@
-//! Listening sockets of two processes at one address.
+//! Listening sockets that go from one process to the next.
 
 use std::{
-    io,
-    net::{SocketAddr, TcpListener, TcpStream},
-    process::Command,
+    net::{TcpListener, TcpStream},
+    os::unix::net::UnixStream,
+    thread,
 };
 
 use heddle_redirect::{
     Netns,
-    socket::{hand_over, listen},
+    handover::{Passed, receive, send},
+    socket::{listen, original_destination},
 };
 
-use crate::harness::Test;
+use crate::{
+    harness::Test,
+    world::{POD, SERVICE, World, any, at, dial, talk},
+};
 
-pub(crate) const TESTS: &[Test] = &[
-    (
-        "what_is_handed_over_goes_to_the_successor_and_nothing_is_lost_when_the_predecessor_closes",
-        handed_over,
-    ),
-    (
-        "without_a_successor_a_socket_that_was_handed_over_goes_on",
-        no_successor,
-    ),
-];
+pub(crate) const TESTS: &[Test] = &[(
+    "who_waits_at_a_predecessors_sockets_is_served_by_the_successor_with_its_destination",
+    handed_over,
+)];
 
-const ADDRESS: &str = "127.0.0.1:15999";
-const SOCKETS: usize = 3;
+const WORKERS: usize = 3;
 const CONNECTIONS: usize = 60;
 
-fn generation() -> Vec<TcpListener> {
-    let netns = Netns::current().unwrap();
-    let address: SocketAddr = ADDRESS.parse().unwrap();
-    (0..SOCKETS)
-        .map(|_| listen(&netns, address).unwrap())
-        .collect()
+/// What a successor gets.
+fn hand_over(netns: &Netns, sockets: &[TcpListener]) -> Vec<TcpListener> {
+    let passed: Vec<_> = sockets
+        .iter()
+        .map(|socket| Passed::listener(netns.id(), socket).unwrap())
+        .collect();
+    let (ours, theirs) = UnixStream::pair().unwrap();
+    let received = thread::scope(|scope| {
+        scope.spawn(|| send(&ours, &passed).unwrap());
+        receive(&theirs).unwrap()
+    });
+    assert!(received.iter().all(|one| one.place.netns == netns.id()));
+    let listeners = received.into_iter().filter_map(Passed::into_listener);
+    listeners.collect()
 }
 
-fn connect(count: usize) -> Vec<TcpStream> {
-    (0..count)
-        .map(|_| TcpStream::connect(ADDRESS).unwrap())
-        .collect()
-}
-
-/// How many connections wait at these sockets.
-fn waiting(sockets: &[TcpListener]) -> usize {
-    let mut count = 0;
+/// Serves all connections that wait at these sockets, and says how many there were.
+fn serve(sockets: &[TcpListener], clients: &mut Vec<TcpStream>) -> usize {
+    let mut served = 0;
     for socket in sockets {
-        loop {
-            match socket.accept() {
-                Ok(_) => count += 1,
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
-                Err(error) => panic!("{error}"),
-            }
+        while let Ok((mut server, peer)) = socket.accept() {
+            server.set_nonblocking(false).unwrap();
+            let wanted = original_destination(&server).unwrap();
+            assert_eq!(wanted, at(SERVICE[0], 80));
+            let index = clients
+                .iter()
+                .position(|client| client.local_addr().unwrap() == peer)
+                .unwrap();
+            talk(&mut clients.swap_remove(index), &mut server);
+            served += 1;
         }
     }
-    count
-}
-
-fn loopback_up() {
-    let up = Command::new("ip")
-        .args(["link", "set", "lo", "up"])
-        .status();
-    assert!(up.unwrap().success());
+    served
 }
 
 fn handed_over() {
-    loopback_up();
-    let old = generation();
-    let before = connect(CONNECTIONS);
-    assert_eq!(waiting(&old), CONNECTIONS);
-    let new = generation();
-    for socket in &old {
-        hand_over(socket, SOCKETS as u32).unwrap();
+    let world = World::captured();
+    let address = any(POD[0], 15001);
+    let connect = || {
+        let connect = |_| dial(&world.pod, at(SERVICE[0], 80)).unwrap();
+        (0..CONNECTIONS).map(connect).collect::<Vec<_>>()
+    };
+    let mut owned: Vec<_> = (0..WORKERS)
+        .map(|_| listen(&world.pod, address).unwrap())
+        .collect();
+    for _ in 0..3 {
+        let mut before = connect();
+        let next = hand_over(&world.pod, &owned);
+        let mut between = connect();
+        // The one that was there closes what it has.
+        owned = next;
+        let mut after = connect();
+        let mut clients = Vec::new();
+        clients.append(&mut before);
+        clients.append(&mut between);
+        clients.append(&mut after);
+        assert_eq!(serve(&owned, &mut clients), 3 * CONNECTIONS);
     }
-    let after = connect(CONNECTIONS);
-    assert_eq!((waiting(&old), waiting(&new)), (0, CONNECTIONS));
-    drop(old);
-    let later = connect(CONNECTIONS);
-    assert_eq!(waiting(&new), CONNECTIONS);
-    // And once more: the successor has become a predecessor.
-    let newest = generation();
-    for socket in &new {
-        hand_over(socket, SOCKETS as u32).unwrap();
-    }
-    let last = connect(CONNECTIONS);
-    assert_eq!((waiting(&new), waiting(&newest)), (0, CONNECTIONS));
-    drop((before, after, later, last));
-}
-
-fn no_successor() {
-    loopback_up();
-    let only = generation();
-    for socket in &only {
-        hand_over(socket, SOCKETS as u32).unwrap();
-    }
-    let connections = connect(CONNECTIONS);
-    assert_eq!(waiting(&only), CONNECTIONS);
-    drop(connections);
 }
