@@ -55,7 +55,7 @@ async fn a_node_proxys_own_identity_is_of_the_namespace_that_the_mesh_is_install
 }
 
 #[tokio::test]
-async fn a_pod_outside_the_mesh_or_without_a_node_gives_no_identity() {
+async fn a_pod_outside_the_mesh_without_a_node_or_at_its_end_gives_no_identity() {
     let pod = |name: &str, label: &str, node: &str| {
         format!(
             "apiVersion: v1\nkind: Pod\nmetadata: {{name: {name}, namespace: shop, labels: {{heddle.dev/mesh: {label}}}}}\nspec: {{nodeName: {node}, serviceAccountName: {name}, containers: [{{name: c}}]}}\n"
@@ -65,10 +65,12 @@ async fn a_pod_outside_the_mesh_or_without_a_node_gives_no_identity() {
         pod("in", "enabled", "node-a"),
         pod("out", "disabled", "node-a"),
         pod("pending", "enabled", "''"),
+        pod("done", "enabled", "node-a") + "status: {phase: Succeeded, podIP: 10.244.1.9}\n",
+        pod("crashed", "enabled", "node-a") + "status: {phase: Failed, podIP: 10.244.1.8}\n",
     ];
     let host = pod("host", "enabled", "node-a").replace("spec: {", "spec: {hostNetwork: true, ");
     let running = Running::start(&[("pods.yaml", &(pods.join("---\n") + "---\n" + &host))]).await;
-    let identities = ["in", "out", "pending", "host"];
+    let identities = ["in", "out", "pending", "done", "crashed", "host"];
     let given: Vec<&str> = identities
         .into_iter()
         .filter(|name| {

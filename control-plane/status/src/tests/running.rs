@@ -161,6 +161,32 @@ async fn a_write_that_fails_harms_only_its_object_and_is_tried_again() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn somebody_who_writes_all_the_time_holds_up_nobody_else_and_loses_nothing() {
+    let running = Running::start();
+    for name in ["busy", "good"] {
+        running.server.put(&path(name), object(name, 3));
+    }
+    let other = json!({"parents": [{"parentRef": {"name": "web"}, "controllerName": "example.com/other", "conditions": []}]});
+    let conflicts = (0..12).map(|_| {
+        (
+            "PATCH /apis/gateway.networking.k8s.io/v1/namespaces/shop/httproutes/busy",
+            Fault::Write("status", other.clone()),
+        )
+    });
+    running.server.state().faults.extend(conflicts);
+    running.see(&[("busy", Some(true)), ("good", Some(true))]);
+    running.leading.send_replace(true);
+    running.server.until(|_| running.says("good", "True")).await;
+    let ours = |server: &Server| {
+        server.get(&path("busy"))["status"]["parents"][1]["conditions"][0]["status"] == "True"
+    };
+    running.server.until(ours).await;
+    let parents = running.server.get(&path("busy"))["status"]["parents"].clone();
+    assert_eq!(parents[0], other["parents"][0]);
+    assert_eq!(running.server.count("httproutes/good/status"), 1);
+}
+
+#[tokio::test(start_paused = true)]
 async fn it_ends_with_the_facts() {
     let mut running = Running::start();
     running.leading.send_replace(true);
