@@ -49,7 +49,9 @@ const DRAIN: Duration = Duration::from_secs(5);
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
     tracing_subscriber::fmt()
-        .with_env_filter(tracing_subscriber::EnvFilter::new(&arguments.log))
+        .with_env_filter(tracing_subscriber::EnvFilter::new(log_filter(
+            &arguments.log,
+        )))
         .with_target(false)
         .with_ansi(std::io::stderr().is_terminal())
         .with_writer(std::io::stderr)
@@ -70,6 +72,11 @@ fn main() -> ExitCode {
             ExitCode::FAILURE
         }
     }
+}
+
+/// What goes wrong with the API server is told once, in our words; its client would repeat it at each attempt. Whoever wants that can name it.
+fn log_filter(wanted: &str) -> String {
+    format!("kube_client=off,kube_runtime=error,{wanted}")
 }
 
 async fn run(arguments: Arguments) -> anyhow::Result<()> {

@@ -92,9 +92,14 @@ impl Target {
                     "metadata": {"name": name, "labels": {"app.kubernetes.io/part-of": "heddle"}},
                     "data": {"ca.crt": roots},
                 });
-                let stored = apply(api, name, &object).await;
-                stored.map_err(|error| {
-                    format!("the ConfigMap {name} with the trusted roots cannot be written: {error}; let the control plane's Role create configmaps and patch this one")
+                apply(api, name, &object).await.map_err(|error| {
+                    let what = format!(
+                        "the ConfigMap {name} with the trusted roots cannot be written: {error}"
+                    );
+                    error.advise(
+                        what,
+                        "let the control plane's Role create configmaps and patch this one",
+                    )
                 })?;
                 Ok(Written::Stored)
             }
@@ -114,7 +119,9 @@ impl Target {
                 let api: Api<DynamicObject> = Api::all_with(client.clone(), &resource);
                 let stored = apply(&api, CLUSTER_TRUST_BUNDLE, &object).await;
                 stored.map_err(|error| {
-                    format!("the ClusterTrustBundle {CLUSTER_TRUST_BUNDLE} cannot be written: {error}; let the control plane's ClusterRole create clustertrustbundles, patch this one, and attest for the signer {SIGNER}; the mesh works without it, by the ConfigMap")
+                    let what = format!("the ClusterTrustBundle {CLUSTER_TRUST_BUNDLE} cannot be written (the mesh works without it, by the ConfigMap): {error}");
+                    let advice = format!("let the control plane's ClusterRole create clustertrustbundles, patch this one, and attest for the signer {SIGNER}");
+                    error.advise(what, &advice)
                 })?;
                 Ok(Written::Stored)
             }
@@ -179,6 +186,18 @@ where
 enum Failure {
     Kube(kube::Error),
     Silence,
+}
+
+impl Failure {
+    /// What went wrong, with what to do if it was not allowed.
+    fn advise(&self, what: String, advice: &str) -> String {
+        match self {
+            Self::Kube(kube::Error::Api(status)) if status.code == 403 => {
+                format!("{what}; {advice}")
+            }
+            _ => what,
+        }
+    }
 }
 
 impl std::fmt::Display for Failure {

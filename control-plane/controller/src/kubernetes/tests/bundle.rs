@@ -155,7 +155,7 @@ async fn who_may_not_attest_is_told_what_to_allow() {
         .with(|state| state.refused = Some("PATCH /apis/certificates"));
     publishing.leading.send_replace(true);
     pause().await;
-    let expected = "the ClusterTrustBundle heddle.dev:mesh:roots cannot be written: no; let the control plane's ClusterRole create clustertrustbundles, patch this one, and attest for the signer heddle.dev/mesh; the mesh works without it, by the ConfigMap";
+    let expected = "the ClusterTrustBundle heddle.dev:mesh:roots cannot be written (the mesh works without it, by the ConfigMap): no; let the control plane's ClusterRole create clustertrustbundles, patch this one, and attest for the signer heddle.dev/mesh";
     assert_eq!(publishing.concerns.now(), [expected]);
     publishing.server.with(|state| state.refused = None);
     tokio::time::sleep(Duration::from_secs(6)).await;
