@@ -5,6 +5,7 @@ use std::{
     fs,
     io::{Read, Write},
     net::{Ipv4Addr, SocketAddr, TcpStream},
+    os::unix::net::UnixStream,
     path::{Path, PathBuf},
     process::Command,
     time::{Duration, Instant},
@@ -29,6 +30,8 @@ pub(super) struct Mesh {
     apps: Vec<Process>,
     control_plane: Option<Process>,
     proxies: BTreeMap<String, Process>,
+    /// How many node proxies were started: each has a socket of its own for questions.
+    started: u32,
 }
 
 impl Mesh {
@@ -42,6 +45,7 @@ impl Mesh {
             apps: Vec::new(),
             control_plane: None,
             proxies: BTreeMap::new(),
+            started: 0,
         };
         for node in lesson.nodes {
             mesh.bed.add_node(node)?;
@@ -106,6 +110,43 @@ impl Mesh {
     }
 
     pub(super) fn start_proxy(&mut self, node: &str) -> anyhow::Result<()> {
+        let process = self.run_proxy(node)?;
+        self.proxies.insert(node.to_owned(), process);
+        Ok(())
+    }
+
+    /// Starts another proxy beside the one that runs; when it is ready the former is told to end, as a DaemonSet's surge does. Returns when it
+    /// has ended.
+    pub(super) fn replace_proxy(&mut self, node: &str) -> anyhow::Result<()> {
+        let mut new = self.run_proxy(node)?;
+        let socket = admin_socket(self.started);
+        let begin = Instant::now();
+        while !UnixStream::connect(&socket).is_ok_and(is_ready) {
+            if new.ended().is_some() || begin.elapsed() > LONG {
+                bail!("{node}: the next proxy is not ready\n{}", tail(&new.log()));
+            }
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        let former = self.proxies.insert(node.to_owned(), new);
+        let Some(mut former) = former else {
+            return Ok(());
+        };
+        former.terminate()?;
+        let begin = Instant::now();
+        while former.ended().is_none() {
+            if begin.elapsed() > LONG {
+                bail!(
+                    "{node}: the former proxy does not end\n{}",
+                    tail(&former.log())
+                );
+            }
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        Ok(())
+    }
+
+    fn run_proxy(&mut self, node: &str) -> anyhow::Result<Process> {
+        self.started += 1;
         let file = |name: String| text(&FOLDER.join(name));
         let mut command = self.bed.on_node(node, &text(&self.programs.node_proxy));
         command
@@ -116,10 +157,11 @@ impl Mesh {
             ])
             .args(["--control-plane-roots", &file("ca/root-1.crt".into())])
             .args(["--token-file", &file(format!("{node}.token"))])
-            .args(["--last-good", &file(format!("{node}.last-good"))]);
-        let process = self.bed.start(node, command)?;
-        self.proxies.insert(node.to_owned(), process);
-        Ok(())
+            .args(["--last-good", &file(format!("{node}.last-good"))])
+            .args(["--handover-socket", &file(format!("{node}.handover"))])
+            .args(["--admin-socket", &text(&admin_socket(self.started))])
+            .args(["--drain-seconds", "4"]);
+        self.bed.start(node, command)
     }
 
     /// As `kill -9`.
@@ -151,7 +193,12 @@ impl Mesh {
 
     pub(super) fn is_control_plane_ready(&self) -> bool {
         let to = SocketAddr::from((LOCALHOST, 15014));
-        TcpStream::connect_timeout(&to, PATIENCE).is_ok_and(is_ready)
+        let stream = TcpStream::connect_timeout(&to, PATIENCE);
+        let stream = stream.and_then(|stream| {
+            stream.set_read_timeout(Some(PATIENCE))?;
+            Ok(stream)
+        });
+        stream.is_ok_and(is_ready)
     }
 
     pub(super) fn is_proxy_ready(&self, node: &str) -> bool {
@@ -232,14 +279,21 @@ impl Mesh {
 /// Bytes; some 50,000 lines of the access log.
 const LONGEST_LOG: u64 = 32 << 20;
 
+/// For a node proxy to come or to go.
+const LONG: Duration = Duration::from_secs(30);
+
+/// Where the nth node proxy is asked.
+fn admin_socket(nth: u32) -> PathBuf {
+    FOLDER.join(format!("admin-{nth}.sock"))
+}
+
 /// For one look at a health port.
 const PATIENCE: Duration = Duration::from_secs(1);
 
-fn is_ready(mut stream: TcpStream) -> bool {
+fn is_ready(mut stream: impl Read + Write) -> bool {
     let mut answer = String::new();
     let asked = stream
-        .set_read_timeout(Some(PATIENCE))
-        .and_then(|()| stream.write_all(b"GET /readyz HTTP/1.0\r\nHost: localhost\r\n\r\n"))
+        .write_all(b"GET /readyz HTTP/1.0\r\nHost: localhost\r\n\r\n")
         .and_then(|()| stream.read_to_string(&mut answer));
     asked.is_ok() && answer.split(' ').nth(1) == Some("200")
 }

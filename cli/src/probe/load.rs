@@ -54,6 +54,8 @@ fn header(text: &str) -> Result<(HeaderName, HeaderValue), String> {
 
 type Http = Client<HttpConnector, Empty<Bytes>>;
 
+/// How often one request is sent at most.
+const MOST_TRIES: u32 = 3;
 /// No answer within this time is a failure.
 const PATIENCE: Duration = Duration::from_secs(10);
 
@@ -133,26 +135,36 @@ async fn send(
     }
 }
 
+/// A request that met a connection that is just going away was not processed and is sent again (RFC 9113 section 8.7); hyper leaves that to us.
 async fn ask(client: &Http, arguments: &Arguments) -> Result<Backend, String> {
+    for _ in 0..MOST_TRIES {
+        match ask_once(client, arguments).await {
+            Err(error) if is_going_away(&*error) => {}
+            result => return result.map_err(|error| chain(&*error)),
+        }
+    }
+    Err("each connection went away".to_owned())
+}
+
+fn is_going_away(error: &(dyn std::error::Error + 'static)) -> bool {
+    let http2 = error.downcast_ref::<h2::Error>().is_some_and(|error| {
+        error.is_go_away() && error.is_remote() && error.reason() == Some(h2::Reason::NO_ERROR)
+    });
+    http2 || error.source().is_some_and(is_going_away)
+}
+
+type Failure = Box<dyn std::error::Error + Send + Sync>;
+
+async fn ask_once(client: &Http, arguments: &Arguments) -> Result<Backend, Failure> {
     let mut request = Request::get(arguments.url.clone());
     for (name, value) in &arguments.headers {
         request = request.header(name, value);
     }
-    let request = request
-        .body(Empty::new())
-        .map_err(|error| error.to_string())?;
-    let response = client
-        .request(request)
-        .await
-        .map_err(|error| chain(&error))?;
+    let response = client.request(request.body(Empty::new())?).await?;
     let status = response.status();
-    let body = response
-        .into_body()
-        .collect()
-        .await
-        .map_err(|error| chain(&error))?;
+    let body = response.into_body().collect().await?;
     if status.as_u16() >= 400 {
-        return Err(format!("status {}", status.as_u16()));
+        return Err(format!("status {}", status.as_u16()).into());
     }
     let answer: EchoAnswer = serde_json::from_slice(&body.to_bytes()).unwrap_or_default();
     let client: Option<SocketAddr> = answer.client.parse().ok();

@@ -17,6 +17,9 @@ use crate::{
     tunnels::{Peer, TunnelKey, Tunnels},
 };
 
+/// How often another tunnel to the same peer is tried, if one goes away while it is being used or made.
+const MOST_REPEATS: u32 = 2;
+
 /// Why an attempt failed, and what that means for the others.
 pub(crate) enum Failure {
     /// This endpoint failed; another one may not.
@@ -84,10 +87,18 @@ impl Dialer {
             peer: Peer::of(workload),
             address: SocketAddr::new(address.ip(), self.settings.hbone_port),
         };
-        let mut retried = false;
+        let mut left = MOST_REPEATS;
         loop {
             let make = || self.make_tunnel(from, &workload.identity, key.address, limit);
-            let (tunnel, is_new) = self.tunnels.checkout(&key, make).await?;
+            let tunnel = match self.tunnels.checkout(&key, make).await {
+                Ok(tunnel) => tunnel,
+                // The peer's proxy is being replaced, and closed the connection that it had just got; nothing was sent.
+                Err(Failure::Endpoint(error)) if left > 0 && error.is_hung_up() => {
+                    left -= 1;
+                    continue;
+                }
+                Err(error) => return Err(error),
+            };
             let opened = within(
                 "opening a stream",
                 limit,
@@ -95,8 +106,8 @@ impl Dialer {
             );
             match opened.await? {
                 Ok(stream) => return Ok(stream),
-                // It went away in this very moment; nothing was sent.
-                Err(error) if error.is_tunnel_gone() && !is_new && !retried => retried = true,
+                // It went away in this very moment, an old one or a new one: a proxy that is being replaced sends GOAWAY to both. Nothing was sent.
+                Err(error) if error.is_tunnel_gone() && left > 0 => left -= 1,
                 Err(OpenError::Refused(status)) => return Err(DialError::Refused(status).into()),
                 Err(error) => return Err(DialError::Open(error).into()),
             }

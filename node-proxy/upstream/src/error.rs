@@ -51,6 +51,19 @@ impl DialError {
         PeerRefused::of(error)
     }
 
+    /// Whether the peer closed a connection that it had accepted before anything came of it.
+    pub(crate) fn is_hung_up(&self) -> bool {
+        use io::ErrorKind as K;
+        match self {
+            Self::Tls(error) => matches!(
+                error.kind(),
+                K::ConnectionReset | K::ConnectionAborted | K::BrokenPipe | K::UnexpectedEof
+            ),
+            Self::Tunnel(HboneError::Http2(error)) => error.is_io() || error.is_go_away(),
+            _ => false,
+        }
+    }
+
     /// Whether the destination's policy refused, so that another endpoint of the same service need not be asked.
     pub(crate) fn is_denial(&self) -> bool {
         matches!(

@@ -86,12 +86,12 @@ impl Slot {
 }
 
 impl Tunnels {
-    /// A tunnel for this key that takes another stream, and whether it was made just now (by `make`).
+    /// A tunnel for this key that takes another stream; if there is none, the one that `make` makes.
     pub(crate) async fn checkout<F>(
         &self,
         key: &TunnelKey,
         make: impl FnOnce() -> F,
-    ) -> Result<(Tunnel, bool), Failure>
+    ) -> Result<Tunnel, Failure>
     where
         F: Future<Output = Result<Tunnel, Failure>>,
     {
@@ -103,11 +103,11 @@ impl Tunnels {
             .clone();
         let begun = Instant::now();
         if let Some(tunnel) = slot.ready(begun) {
-            return Ok((tunnel, false));
+            return Ok(tunnel);
         }
         let mut last_failure = slot.making.lock().await;
         if let Some(tunnel) = slot.ready(Instant::now()) {
-            return Ok((tunnel, false));
+            return Ok(tunnel);
         }
         if let Some((at, error)) = &*last_failure
             && *at >= begun
@@ -122,7 +122,7 @@ impl Tunnels {
                     tunnel: tunnel.clone(),
                     used: Instant::now(),
                 });
-                Ok((tunnel, true))
+                Ok(tunnel)
             }
             Err(Failure::Endpoint(error)) => {
                 *last_failure = Some((Instant::now(), error.clone()));

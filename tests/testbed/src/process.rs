@@ -7,6 +7,10 @@ use std::{
 };
 
 use anyhow::Context;
+use nix::{
+    sys::signal::{Signal, kill},
+    unistd::Pid,
+};
 
 /// A process of the testbed: it is ended when this value is dropped.
 #[derive(Debug)]
@@ -59,6 +63,12 @@ impl Process {
     /// How it ended, if it has.
     pub fn ended(&mut self) -> Option<ExitStatus> {
         self.child.try_wait().ok().flatten()
+    }
+
+    /// Asks it to end, as a kubelet does; it may take its time.
+    pub fn terminate(&mut self) -> std::io::Result<()> {
+        let pid = i32::try_from(self.child.id()).map_err(std::io::Error::other)?;
+        Ok(kill(Pid::from_raw(pid), Signal::SIGTERM)?)
     }
 
     /// Ends it at once, as `kill -9`.

@@ -130,3 +130,39 @@ pub(super) fn node_proxy_killed(mesh: &mut Mesh) -> Finding {
     let found = json!({"back_after_ms": took.as_millis(), "then": figures(&answers)});
     Ok((holds, found))
 }
+
+/// How often each node's proxy is replaced.
+const ROLLS: usize = 3;
+
+/// Proxies are replaced one after the other, on the client's node and on the servers', and no request fails: neither on connections that are
+/// kept nor on those that are made for one request, and no query for a name.
+pub(super) fn node_proxies_replaced(mesh: &mut Mesh) -> Finding {
+    let pace = ["--rate", "100", "--connections", "8", "--every-ms", "50"];
+    let kept = Load::start(mesh, Some(CLIENT), &[&pace[..], &[URL]].concat())?;
+    let http2 = Load::start(mesh, Some(CLIENT), &[&pace[..], &["--http2", URL]].concat())?;
+    let new = ["--new-connections", URL];
+    let new = Load::start(mesh, Some(CLIENT), &[&pace[..], &new].concat())?;
+    let loads = [("kept", kept), ("http2", http2), ("new", new)];
+    for (name, load) in &loads {
+        let answered = || Ok(load.take().iter().any(|(_, interval)| interval.ok > 0));
+        let running = wait(Duration::from_secs(5), answered)?;
+        ensure!(
+            running.is_some(),
+            "{name}: no request was answered within 5 s"
+        );
+    }
+    for _ in 0..ROLLS {
+        for node in mesh.node_names() {
+            mesh.replace_proxy(&node)?;
+        }
+    }
+    // What is under way is answered.
+    sleep(Duration::from_millis(500));
+    let (mut holds, mut found) = (true, serde_json::Map::new());
+    for (name, load) in loads {
+        let sum = Interval::sum(load.take().into_iter().map(|(_, interval)| interval));
+        holds &= sum.failed == 0 && sum.ok > 100;
+        found.insert(name.to_owned(), figures(&sum));
+    }
+    Ok((holds, found.into()))
+}

@@ -38,6 +38,7 @@ const STEPS: &[Step] = &[
     ("gateway-splits-too", traffic::gateway),
     ("edited-weights-take-effect", disruption::edited_weights),
     ("control-plane-killed", disruption::control_plane_killed),
+    ("node-proxies-replaced", disruption::node_proxies_replaced),
     ("node-proxy-killed", disruption::node_proxy_killed),
 ];
 

@@ -193,6 +193,8 @@ pub(super) struct Gate {
     pub(super) peers: Rc<RefCell<Vec<SpiffeId>>>,
     /// Answers instead of connecting.
     pub(super) refusal: Rc<Cell<Option<StatusCode>>>,
+    /// So many connections are closed as soon as they are accepted.
+    pub(super) hang_up: Rc<Cell<u32>>,
     /// Tells clients to go away.
     pub(super) shutdown: Rc<RefCell<CancellationToken>>,
 }
@@ -209,6 +211,7 @@ pub(super) async fn gate(
         server,
         peers: Rc::default(),
         refusal: Rc::default(),
+        hang_up: Rc::default(),
         shutdown: Rc::default(),
     };
     let own = gate.clone();
@@ -219,6 +222,10 @@ pub(super) async fn gate(
 }
 
 async fn tunnel(gate: Gate, stream: TcpStream, identity: &str, certificates: Certificates) {
+    let hang_up = gate.hang_up.get();
+    if hang_up > 0 {
+        return gate.hang_up.set(hang_up - 1);
+    }
     let config = certificates
         .server_config(&id(identity))
         .await

@@ -295,6 +295,34 @@ async fn a_tunnel_that_goes_away_is_replaced_and_its_streams_end_in_peace() {
 }
 
 #[tokio::test]
+async fn a_connection_that_is_closed_before_anything_came_of_it_is_made_again() {
+    worker(async {
+        let (world, peers, to) = mesh(&["a"]).await;
+        let gate = &peers[0].gate;
+        for hung_up in [1, 2] {
+            world.upstream.forget(&PodUid("uid-of-web-1".into()));
+            gate.hang_up.set(hung_up);
+            let mut connected = world.connect(&to).await.expect("connected");
+            assert_eq!(exchange(&mut connected).await, "a!");
+            assert_eq!(gate.hang_up.get(), 0);
+        }
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_peer_that_closes_every_connection_is_not_asked_for_ever() {
+    worker(async {
+        let (world, peers, to) = mesh(&["a"]).await;
+        peers[0].gate.hang_up.set(u32::MAX);
+        let error = world.connect(&to).await.err().expect("refused");
+        assert_eq!(error.flag(), ResponseFlag::TlsFailure);
+        assert_eq!(u32::MAX - peers[0].gate.hang_up.get(), 3);
+    })
+    .await;
+}
+
+#[tokio::test]
 async fn tunnels_of_a_removed_pod_are_closed() {
     worker(async {
         let (world, _peers, to) = mesh(&["a"]).await;
