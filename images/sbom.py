@@ -2,79 +2,77 @@
 
 import hashlib
 import json
-from datetime import UTC, datetime
+import re
+from urllib.parse import quote
+
+from oci import ARCHITECTURE, moment, tag
 
 
-def packages(metadata: dict, programs: set[str]) -> list[dict]:
-    """The packages that the programs need to run, from the output of `cargo metadata`: neither for tests nor for building alone."""
-    by_id = {package["id"]: package for package in metadata["packages"]}
-    nodes = {node["id"]: node for node in metadata["resolve"]["nodes"]}
-    roots = [package["id"] for package in metadata["packages"] if any("bin" in target["kind"] and target["name"] in programs for target in package["targets"])]
-    found, open_ids = set(), roots
-    while open_ids:
-        current = open_ids.pop()
-        if current in found:
-            continue
-        found.add(current)
-        for dependency in nodes[current]["deps"]:
-            if any(kind["kind"] is None for kind in dependency["dep_kinds"]):
-                open_ids.append(dependency["pkg"])
-    return sorted((by_id[each] for each in found), key=lambda package: (package["name"], package["version"]))
+def linked(tree: str) -> set[tuple[str, str]]:
+    """Names and versions in what `cargo tree --prefix none --format {p}` printed."""
+    lines = (line.split() for line in tree.splitlines() if line.strip())
+    return {(name, version.removeprefix("v")) for name, version, *_ in lines}
 
 
-def document(reference: str, created: int, crates: list[dict], system: dict[str, str]) -> bytes:
+def crates(metadata: dict, wanted: set[tuple[str, str]]) -> list[dict]:
+    """The packages of `cargo metadata` that are wanted. The tree says which are in the programs, the metadata more about each."""
+    found = {(package["name"], package["version"]): package for package in metadata["packages"]}
+    if unknown := wanted - found.keys():
+        raise ValueError(f"cargo metadata does not know {sorted(unknown)}")
+    return [found[key] for key in sorted(wanted)]
+
+
+def document(reference: str, created: int, entries: list[dict]) -> bytes:
     """The document; its name space is made of its content."""
-    entries = [crate(package) for package in crates] + [debian(name, version) for name, version in sorted(system.items())]
-    identity = hashlib.sha256(json.dumps(entries, sort_keys=True).encode()).hexdigest()
-    name, version = reference.rsplit(":", 1)
-    image = {
-        "SPDXID": "SPDXRef-image",
-        "name": name,
-        "versionInfo": version,
-        "downloadLocation": "NOASSERTION",
-        "licenseDeclared": "Apache-2.0",
-        "filesAnalyzed": False,
-    }
+    identity = hashlib.sha256(json.dumps([reference, created, entries], sort_keys=True).encode()).hexdigest()
+    image = entry("image", reference.rsplit(":", 1)[0], tag(reference), licence="Apache-2.0") | {"primaryPackagePurpose": "CONTAINER"}
     return json.dumps({
         "spdxVersion": "SPDX-2.3",
         "dataLicense": "CC0-1.0",
         "SPDXID": "SPDXRef-DOCUMENT",
         "name": reference,
         "documentNamespace": f"https://heddle.dev/spdx/{identity}",
-        "creationInfo": {"created": datetime.fromtimestamp(created, UTC).strftime("%Y-%m-%dT%H:%M:%SZ"), "creators": ["Tool: heddle-images"]},
+        "creationInfo": {"created": moment(created), "creators": ["Tool: heddle-images"]},
         "packages": [image, *entries],
         "relationships": [
-            {"spdxElementId": "SPDXRef-DOCUMENT", "relationshipType": "DESCRIBES", "relatedSpdxElement": "SPDXRef-image"},
-            *({"spdxElementId": "SPDXRef-image", "relationshipType": "CONTAINS", "relatedSpdxElement": entry["SPDXID"]} for entry in entries),
+            {"spdxElementId": "SPDXRef-DOCUMENT", "relationshipType": "DESCRIBES", "relatedSpdxElement": image["SPDXID"]},
+            *({"spdxElementId": image["SPDXID"], "relationshipType": "CONTAINS", "relatedSpdxElement": each["SPDXID"]} for each in entries),
         ],
-    }, indent=1, sort_keys=True).encode()
+    }, indent=1, sort_keys=True).encode() + b"\n"
 
 
 def crate(package: dict) -> dict:
-    own = package["source"] is None
+    """An entry for a crate."""
     name, version = package["name"], package["version"]
-    return {
-        "SPDXID": f"SPDXRef-crate-{name.replace('_', '-')}-{version.replace('+', '-')}",
+    # Older manifests write MIT/Apache-2.0 and mean either.
+    licence = re.sub(r"\s*/\s*", " OR ", package["license"] or "NOASSERTION")
+    if package["source"] is None:
+        return entry("crate", name, version, licence=licence)
+    return entry("crate", name, version, licence=licence, download=f"https://crates.io/crates/{name}/{version}", purl=f"pkg:cargo/{name}@{quote(version)}")
+
+
+def system_package(distribution: str, name: str, version: str) -> dict:
+    """An entry for a package of the system."""
+    return entry("deb", name, version, purl=f"pkg:deb/{distribution}/{quote(name)}@{quote(version, safe=':')}?arch={ARCHITECTURE}")
+
+
+def standard_library(version: str) -> dict:
+    """An entry for Rust's own library, which is in each program."""
+    return entry("rust", "rust-std", version, licence="MIT OR Apache-2.0", download="https://www.rust-lang.org")
+
+
+def entry(kind: str, name: str, version: str, *, licence: str = "NOASSERTION", download: str = "NOASSERTION", purl: str = "") -> dict:
+    identifier = re.sub(r"[^A-Za-z0-9.-]", "-", "-".join(dict.fromkeys((kind, name, version))))
+    made = {
+        "SPDXID": f"SPDXRef-{identifier}",
         "name": name,
         "versionInfo": version,
-        "downloadLocation": "NOASSERTION" if own else f"https://crates.io/crates/{name}/{version}",
-        "licenseDeclared": (package["license"] or "NOASSERTION").replace("/", " OR "),
+        "downloadLocation": download,
+        "licenseConcluded": "NOASSERTION",
+        "licenseDeclared": licence,
+        "copyrightText": "NOASSERTION",
         "filesAnalyzed": False,
-        "externalRefs": [] if own else [reference("cargo", name, version)],
     }
-
-
-def debian(name: str, version: str) -> dict:
-    return {
-        "SPDXID": f"SPDXRef-deb-{name.replace('_', '-').replace('+', '-')}",
-        "name": name,
-        "versionInfo": version,
-        "downloadLocation": "NOASSERTION",
-        "licenseDeclared": "NOASSERTION",
-        "filesAnalyzed": False,
-        "externalRefs": [reference("deb/debian", name, version)],
-    }
-
-
-def reference(kind: str, name: str, version: str) -> dict:
-    return {"referenceCategory": "PACKAGE-MANAGER", "referenceType": "purl", "referenceLocator": f"pkg:{kind}/{name}@{version}"}
+    if purl:
+        made["externalRefs"] = [{"referenceCategory": "PACKAGE-MANAGER", "referenceType": "purl", "referenceLocator": purl}]
+    return made

@@ -3,17 +3,16 @@
 The same input gives the same bytes.
 """
 
-import hashlib
-import io
-import json
-import platform
-import tarfile
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 
 from . import layout
 
-ARCHITECTURE = {"x86_64": "amd64", "aarch64": "arm64"}.get(platform.machine(), platform.machine())
+# Heddle's own image is written by the same code.
+sys.path.append(str(layout.SOURCE.parent.parent / "images"))
+import oci  # noqa: E402
+from oci import Entry  # noqa: E402
 
 
 @dataclass(frozen=True)
@@ -49,50 +48,9 @@ def cluster_images(programs: Path) -> tuple[Image, ...]:
 def write(image: Image) -> Path:
     """Writes the image's tarball and returns its path."""
     name = image.path or image.binary.name
-    layer = tar({name: (image.binary.read_bytes(), 0o755), **{path: (source.read_bytes(), mode) for path, source, mode in image.files}})
     environment = {"Env": list(image.environment)} if image.environment else {}
-    config = canonical({
-        "architecture": ARCHITECTURE,
-        "os": "linux",
-        "config": {"Entrypoint": [f"/{name}", *image.arguments], "User": image.user, "WorkingDir": "/", **environment},
-        "rootfs": {"type": "layers", "diff_ids": [digest(layer)]},
-    })
-    manifest = canonical({
-        "schemaVersion": 2,
-        "mediaType": "application/vnd.oci.image.manifest.v1+json",
-        "config": descriptor("application/vnd.oci.image.config.v1+json", config),
-        "layers": [descriptor("application/vnd.oci.image.layer.v1.tar", layer)],
-    })
-    entry = descriptor("application/vnd.oci.image.manifest.v1+json", manifest)
-    entry["annotations"] = {"io.containerd.image.name": image.reference, "org.opencontainers.image.ref.name": image.reference.rsplit(":", 1)[1]}
-    files = {
-        "oci-layout": canonical({"imageLayoutVersion": "1.0.0"}),
-        "index.json": canonical({"schemaVersion": 2, "mediaType": "application/vnd.oci.image.index.v1+json", "manifests": [entry]}),
-        **{f"blobs/sha256/{digest(blob)[7:]}": blob for blob in (layer, config, manifest)},
-    }
-    image.tarball.parent.mkdir(parents=True, exist_ok=True)
-    image.tarball.write_bytes(tar({path: (content, 0o644) for path, content in files.items()}))
+    files = {name: Entry(image.binary.read_bytes(), 0o755), **{path: Entry(source.read_bytes(), mode) for path, source, mode in image.files}}
+    config = {"Entrypoint": [f"/{name}", *image.arguments], "User": image.user, **environment}
+    # They stay on this machine: compression would only cost time.
+    oci.write(oci.Image(image.reference, files, config, compressed=False), image.tarball)
     return image.tarball
-
-
-def tar(files: dict[str, tuple[bytes, int]]) -> bytes:
-    """A tar file of contents and modes, without times and owners."""
-    buffer = io.BytesIO()
-    with tarfile.open(fileobj=buffer, mode="w", format=tarfile.USTAR_FORMAT) as archive:
-        for path, (content, mode) in sorted(files.items()):
-            entry = tarfile.TarInfo(path)
-            entry.size, entry.mode = len(content), mode
-            archive.addfile(entry, io.BytesIO(content))
-    return buffer.getvalue()
-
-
-def canonical(value: object) -> bytes:
-    return json.dumps(value, sort_keys=True, separators=(",", ":")).encode()
-
-
-def digest(content: bytes) -> str:
-    return f"sha256:{hashlib.sha256(content).hexdigest()}"
-
-
-def descriptor(media_type: str, content: bytes) -> dict:
-    return {"mediaType": media_type, "digest": digest(content), "size": len(content)}
