@@ -195,6 +195,12 @@ class Chosen(unittest.TestCase):
         self.assertFalse(any("cni" in argument for argument in pod["containers"][0]["args"]))
         self.assertFalse(any("cni" in volume["name"] for volume in pod["volumes"]))
 
+    def test_without_the_cluster_trust_bundle_nothing_may_write_one(self) -> None:
+        rendered = render("--set", "mesh.clusterTrustBundle=false")
+        self.assertNotIn("clustertrustbundles", json.dumps(rendered))
+        self.assertIn("--no-cluster-trust-bundle", find(rendered, "Deployment", "heddle-control-plane")["spec"]["template"]["spec"]["containers"][0]["args"])
+        self.assertIn("clustertrustbundles", json.dumps(find(render(), "ClusterRole", "heddle-control-plane")))
+
     def test_critical_pods_get_their_quota(self) -> None:
         quota = find(render("--set", "criticalPodsQuota.enabled=true"), "ResourceQuota")
         self.assertEqual(quota["spec"]["hard"], {"pods": "5000"})

@@ -97,7 +97,7 @@ async fn the_identity_must_be_the_expected_one() {
 async fn a_share_is_counted_from_when_the_split_is_there() {
     let split = |count: usize| {
         echo(
-            if count > 5 && count % 10 == 0 {
+            if count > 5 && count.is_multiple_of(10) {
                 "v2"
             } else {
                 "v1"
