@@ -1,6 +1,11 @@
 //! The control plane (or Istio, or istio-csr) as issuer, over gRPC.
 
-use std::{fmt, path::PathBuf, sync::Arc, time::Duration};
+use std::{
+    fmt,
+    path::PathBuf,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
 
 use heddle_identity::SpiffeId;
 use heddle_proto::{
@@ -52,52 +57,85 @@ impl fmt::Debug for Token {
     }
 }
 
-/// The control plane's address or roots are no good.
-#[derive(Debug, thiserror::Error)]
-#[error("issuer {address}: {source}")]
-pub struct GrpcIssuerError {
-    address: String,
-    source: tonic::transport::Error,
+/// The roots that the issuer's certificate must chain to, PEM.
+#[derive(Clone, Debug)]
+pub enum Roots {
+    /// These.
+    Pem(String),
+    /// Those in a file. Looked at for each request: when they have changed, a new connection is made.
+    File(PathBuf),
 }
+
+impl Roots {
+    fn read(&self) -> Result<String, IssueError> {
+        match self {
+            Self::Pem(pem) => Ok(pem.clone()),
+            Self::File(path) => std::fs::read_to_string(path).map_err(|error| {
+                IssueError::Unavailable(format!("its roots {}: {error}", path.display()))
+            }),
+        }
+    }
+}
+
+type Client = IstioCertificateServiceClient<Channel>;
 
 /// Asks an `istio.v1.auth.IstioCertificateService`.
 #[derive(Clone, Debug)]
 pub struct GrpcIssuer {
-    client: IstioCertificateServiceClient<Channel>,
+    way: Way,
     token: Token,
 }
 
+/// How the service is reached.
+#[derive(Clone, Debug)]
+enum Way {
+    /// Over a connection of somebody else's.
+    Given(Client),
+    Own(Arc<Own>),
+}
+
+#[derive(Debug)]
+struct Own {
+    address: String,
+    server_name: String,
+    roots: Roots,
+    /// The connection, with the roots that it was made with. Taken for moments only.
+    made: Mutex<Option<(String, Client)>>,
+}
+
 impl GrpcIssuer {
-    /// For the service at `address` (`https://heddle-control-plane.heddle-system.svc:15012`), whose certificate must chain to
-    /// `roots_pem` and name `server_name`. Connects when first used, and again by itself.
+    /// For the service at `address` (`https://heddle-control-plane.heddle-system.svc:15012`), whose certificate must chain to the roots and
+    /// name `server_name`. Connects when first used, and again by itself.
     pub fn new(
-        address: &str,
-        roots_pem: &str,
-        server_name: &str,
+        address: impl Into<String>,
+        roots: Roots,
+        server_name: impl Into<String>,
         token: Token,
-    ) -> Result<Self, GrpcIssuerError> {
-        let tls = ClientTlsConfig::new()
-            .ca_certificate(Certificate::from_pem(roots_pem))
-            .domain_name(server_name);
-        let endpoint = Endpoint::from_shared(address.to_owned())
-            .and_then(|endpoint| endpoint.tls_config(tls))
-            .map_err(|source| GrpcIssuerError {
-                address: address.to_owned(),
-                source,
-            })?;
-        let channel = endpoint
-            .connect_timeout(CONNECT_LIMIT)
-            .http2_keep_alive_interval(Duration::from_secs(30))
-            .keep_alive_while_idle(true)
-            .connect_lazy();
-        Ok(Self::over(channel, token))
+    ) -> Self {
+        let own = Own {
+            address: address.into(),
+            server_name: server_name.into(),
+            roots,
+            made: Mutex::default(),
+        };
+        Self {
+            way: Way::Own(Arc::new(own)),
+            token,
+        }
     }
 
     /// Over a connection that somebody else made (tests, or one that is shared with xDS).
     pub fn over(channel: Channel, token: Token) -> Self {
         Self {
-            client: IstioCertificateServiceClient::new(channel),
+            way: Way::Given(IstioCertificateServiceClient::new(channel)),
             token,
+        }
+    }
+
+    fn client(&self) -> Result<Client, IssueError> {
+        match &self.way {
+            Way::Given(client) => Ok(client.clone()),
+            Way::Own(own) => own.client(),
         }
     }
 
@@ -110,6 +148,45 @@ impl GrpcIssuer {
             .map_err(|_| IssueError::Token("it is not ASCII text".to_owned()))?;
         value.set_sensitive(true);
         Ok(value)
+    }
+}
+
+impl Own {
+    fn client(&self) -> Result<Client, IssueError> {
+        // Whole at any moment, also after a panic.
+        let mut made = self.made.lock().unwrap_or_else(PoisonError::into_inner);
+        let roots = match (self.roots.read(), &*made) {
+            (Ok(roots), _) => roots,
+            // What was read before is still what there is.
+            (Err(error), Some((_, client))) => {
+                tracing::warn!(%error, "the former roots stay in force");
+                return Ok(client.clone());
+            }
+            (Err(error), None) => return Err(error),
+        };
+        if let Some((with, client)) = &*made
+            && *with == roots
+        {
+            return Ok(client.clone());
+        }
+        let client = self.connect(&roots)?;
+        *made = Some((roots, client.clone()));
+        Ok(client)
+    }
+
+    fn connect(&self, roots: &str) -> Result<Client, IssueError> {
+        let tls = ClientTlsConfig::new()
+            .ca_certificate(Certificate::from_pem(roots))
+            .domain_name(&self.server_name);
+        let endpoint = Endpoint::from_shared(self.address.clone())
+            .and_then(|endpoint| endpoint.tls_config(tls))
+            .map_err(|error| IssueError::Unavailable(format!("{}: {error}", self.address)))?;
+        let channel = endpoint
+            .connect_timeout(CONNECT_LIMIT)
+            .http2_keep_alive_interval(Duration::from_secs(30))
+            .keep_alive_while_idle(true)
+            .connect_lazy();
+        Ok(IstioCertificateServiceClient::new(channel))
     }
 }
 
@@ -129,12 +206,12 @@ impl Issue for GrpcIssuer {
         request
             .metadata_mut()
             .insert("authorization", self.authorization()?);
-        let answer = tokio::time::timeout(
-            REQUEST_LIMIT,
-            self.client.clone().create_certificate(request),
-        )
-        .await
-        .map_err(|_| IssueError::Unavailable(format!("no answer within {REQUEST_LIMIT:?}")))?;
+        let answer =
+            tokio::time::timeout(REQUEST_LIMIT, self.client()?.create_certificate(request))
+                .await
+                .map_err(|_| {
+                    IssueError::Unavailable(format!("no answer within {REQUEST_LIMIT:?}"))
+                })?;
         answer
             .map(|response| response.into_inner().cert_chain)
             .map_err(|status| refusal(&status))

@@ -26,7 +26,7 @@ mod wanted;
 
 pub use certificates::{CertificateState, Certificates, Settings};
 pub use error::{CertError, PeerRefused};
-pub use grpc::{GrpcIssuer, GrpcIssuerError, Token};
+pub use grpc::{GrpcIssuer, Roots, Token};
 pub use issue::{Issue, IssueError};
 pub use own::InvalidCertificate;
 pub use trust::InvalidTrustBundle;

@@ -26,7 +26,7 @@ pub(crate) struct Arguments {
     /// A name in the control plane's certificate.
     #[arg(long, default_value = "localhost")]
     pub(crate) control_plane_name: String,
-    /// File with the roots that the control plane's certificate must chain to, PEM; read at the start.
+    /// File with the roots that the control plane's certificate must chain to, PEM; read anew for each connection.
     #[arg(long)]
     pub(crate) control_plane_roots: PathBuf,
     /// File with the token that proves the node; read anew for each use.

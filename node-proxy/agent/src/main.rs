@@ -89,14 +89,14 @@ async fn run(arguments: Arguments) -> anyhow::Result<()> {
     let shutdown = CancellationToken::new();
     let metrics = Arc::new(Metrics::new(MAX_SERIES));
     let own = arguments.identity()?;
-    let roots = std::fs::read_to_string(&arguments.control_plane_roots)?;
+    let roots = arguments.control_plane_roots.clone();
     let token = Token::File(arguments.token_file.clone());
     let issuer = GrpcIssuer::new(
         &arguments.control_plane,
-        &roots,
+        heddle_cert_client::Roots::File(roots.clone()),
         &arguments.control_plane_name,
         token,
-    )?;
+    );
     let certificates = Certificates::start(issuer, heddle_cert_client::Settings::default());
     let configuration = Configuration::open(arguments.trust_domain.clone(), &arguments.last_good);
     let (config, changed) = (configuration.shared(), configuration.changes());
@@ -106,7 +106,7 @@ async fn run(arguments: Arguments) -> anyhow::Result<()> {
         servers: vec![Server {
             uri: arguments.control_plane.clone(),
             tls: Some(Tls {
-                roots,
+                roots: heddle_xds_client::Roots::File(roots),
                 server_name: arguments.control_plane_name.clone(),
             }),
         }],

@@ -1,6 +1,6 @@
 //! The way to a control plane.
 
-use std::time::Duration;
+use std::{io, path::PathBuf, time::Duration};
 
 use heddle_proto::envoy::service::discovery::v3::{
     DeltaDiscoveryRequest, DeltaDiscoveryResponse,
@@ -34,10 +34,31 @@ pub struct Server {
 /// How to verify a control plane.
 #[derive(Clone, Debug)]
 pub struct Tls {
-    /// Roots, PEM.
-    pub roots: String,
+    /// The roots that its certificate must chain to.
+    pub roots: Roots,
     /// The name that its certificate must have.
     pub server_name: String,
+}
+
+/// Roots of trust, PEM.
+#[derive(Clone, Debug)]
+pub enum Roots {
+    /// These.
+    Pem(String),
+    /// Those in a file, which is read anew for each connection: roots rotate.
+    File(PathBuf),
+}
+
+impl Roots {
+    fn read(&self) -> io::Result<String> {
+        match self {
+            Self::Pem(pem) => Ok(pem.clone()),
+            Self::File(path) => std::fs::read_to_string(path).map_err(|error| {
+                let text = format!("cannot read the roots {}: {error}", path.display());
+                io::Error::new(error.kind(), text)
+            }),
+        }
+    }
 }
 
 /// How a dead control plane is noticed: HTTP/2 pings. After both times together at the latest.
@@ -64,7 +85,7 @@ pub(crate) enum ConnectError {
     #[error("no control plane is configured")]
     NoServer,
     #[error("{0}")]
-    Token(#[from] std::io::Error),
+    File(#[from] io::Error),
     #[error("the token has characters that no HTTP header may have")]
     TokenForm,
     #[error("{uri}: {problem}")]
@@ -131,7 +152,7 @@ async fn connect(server: &Server, keepalive: Keepalive) -> Result<Channel, Conne
         .tcp_nodelay(true);
     if let Some(tls) = &server.tls {
         let config = ClientTlsConfig::new()
-            .ca_certificate(Certificate::from_pem(&tls.roots))
+            .ca_certificate(Certificate::from_pem(tls.roots.read()?))
             .domain_name(&tls.server_name);
         endpoint = endpoint.tls_config(config).map_err(failed)?;
     }

@@ -21,7 +21,7 @@ mod tests;
 
 pub use backoff::Backoff;
 pub use client::{Client, Settings};
-pub use connection::{Keepalive, Server, Tls};
+pub use connection::{Keepalive, Roots, Server, Tls};
 pub use handler::Handler;
 pub use heddle_proto::{Nack, Update};
 pub use session::{Reaction, Session};

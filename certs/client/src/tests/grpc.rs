@@ -16,10 +16,13 @@ use heddle_proto::{
     },
 };
 use tokio_stream::wrappers::TcpListenerStream;
-use tonic::{Request, Response, Status, transport::Endpoint};
+use tonic::{
+    Request, Response, Status,
+    transport::{Endpoint, Identity, ServerTlsConfig},
+};
 
 use super::authority::id;
-use crate::{GrpcIssuer, Issue, IssueError, Token};
+use crate::{GrpcIssuer, Issue, IssueError, Roots, Token};
 
 const CART: &str = "spiffe://cluster.local/ns/shop/sa/cart";
 
@@ -101,4 +104,55 @@ async fn a_token_that_cannot_be_read_is_told() {
         .await
         .expect_err("no token");
     assert!(matches!(error, IssueError::Token(_)), "{error}");
+}
+
+/// A server with a certificate of its own for `localhost`, which is its root as well: both PEM.
+async fn with_tls(service: Service) -> (String, String) {
+    let own = rcgen::generate_simple_self_signed(["localhost".to_owned()]).expect("a certificate");
+    let identity = Identity::from_pem(own.cert.pem(), own.signing_key.serialize_pem());
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0")
+        .await
+        .expect("loopback");
+    let address = format!("https://{}", listener.local_addr().expect("bound"));
+    let tls = ServerTlsConfig::new().identity(identity);
+    let mut server = tonic::transport::Server::builder()
+        .tls_config(tls)
+        .expect("a configuration");
+    tokio::spawn(
+        server
+            .add_service(IstioCertificateServiceServer::new(service))
+            .serve_with_incoming(TcpListenerStream::new(listener)),
+    );
+    (address, own.cert.pem())
+}
+
+#[tokio::test]
+async fn roots_that_change_in_their_file_are_followed() {
+    let (address, root) = with_tls(Service::default()).await;
+    let (_, another) = with_tls(Service::default()).await;
+    let folder = tempfile::tempdir().expect("a folder");
+    let (roots, token) = (folder.path().join("roots"), folder.path().join("token"));
+    std::fs::write(&token, "a").expect("written");
+    let issuer = GrpcIssuer::new(
+        address,
+        Roots::File(roots.clone()),
+        "localhost",
+        Token::File(token),
+    );
+    let cart = id(CART);
+    let issue = || issuer.issue("csr".to_owned(), &cart, Duration::from_secs(1));
+    let missing = issue().await.expect_err("no roots");
+    assert!(missing.to_string().contains("its roots"), "{missing}");
+    std::fs::write(&roots, another).expect("written");
+    let untrusted = issue().await.expect_err("another root");
+    assert!(
+        matches!(untrusted, IssueError::Unavailable(_)),
+        "{untrusted}"
+    );
+    std::fs::write(&roots, root).expect("written");
+    assert_eq!(issue().await, Ok(vec!["csr".to_owned()]));
+    // What is trusted stays so while the file is away.
+    std::fs::remove_file(&roots).expect("removed");
+    let refused = issue().await.expect_err("the second is refused");
+    assert!(matches!(refused, IssueError::Denied(_)), "{refused}");
 }

@@ -1,6 +1,6 @@
 //! Whom the client trusts.
 
-use heddle_xds_client::{Server, Tls};
+use heddle_xds_client::{Roots, Server, Tls};
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
 use tonic::transport::{Identity, ServerTlsConfig};
 
@@ -20,7 +20,7 @@ async fn server() -> (String, ControlPlane) {
     (root.pem(), server)
 }
 
-fn verified(server: &ControlPlane, roots: String, name: &str) -> Vec<Server> {
+fn verified(server: &ControlPlane, roots: Roots, name: &str) -> Vec<Server> {
     vec![Server {
         uri: format!("https://{}", server.address),
         tls: Some(Tls {
@@ -33,7 +33,7 @@ fn verified(server: &ControlPlane, roots: String, name: &str) -> Vec<Server> {
 #[tokio::test]
 async fn a_control_plane_with_the_right_certificate_is_trusted() {
     let (root, mut server) = server().await;
-    let servers = verified(&server, root, "control-plane.test");
+    let servers = verified(&server, Roots::Pem(root), "control-plane.test");
     let _client = start(settings(servers), &Recorder::default());
     opened(&mut server).await;
 }
@@ -44,7 +44,7 @@ async fn another_root_or_another_name_is_not_trusted() {
     let (other_root, _other) = self::server().await;
     for (roots, name) in [(other_root, "control-plane.test"), (root, "another.test")] {
         let client = start(
-            settings(verified(&server, roots, name)),
+            settings(verified(&server, Roots::Pem(roots), name)),
             &Recorder::default(),
         );
         until(&client.status, "a refused certificate", |status| {
@@ -56,4 +56,35 @@ async fn another_root_or_another_name_is_not_trusted() {
         .await;
         assert_eq!(client.status.get().streams, 0);
     }
+}
+
+#[tokio::test]
+async fn roots_in_a_file_are_read_for_each_connection() {
+    let (root, mut server) = server().await;
+    let (other_root, _other) = self::server().await;
+    let folder = tempfile::tempdir().expect("a folder");
+    let file = folder.path().join("roots.pem");
+    let servers = verified(&server, Roots::File(file.clone()), "control-plane.test");
+    let client = start(settings(servers), &Recorder::default());
+    let refused = |what: &'static str| {
+        move |status: &heddle_xds_client::Status| {
+            let error = status.last_error.as_deref();
+            error.is_some_and(|error| error.contains(what))
+        }
+    };
+    until(
+        &client.status,
+        "a missing file",
+        refused("cannot read the roots"),
+    )
+    .await;
+    std::fs::write(&file, other_root).expect("written");
+    until(
+        &client.status,
+        "a refused certificate",
+        refused("certificate"),
+    )
+    .await;
+    std::fs::write(&file, root).expect("written");
+    opened(&mut server).await;
 }
