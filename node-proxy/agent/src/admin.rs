@@ -126,7 +126,9 @@ async fn ready(State(admin): State<Admin>) -> (StatusCode, String) {
         lacking.push("certificates are missing".to_owned());
     }
     if !brought.once_whole {
-        lacking.push("no whole configuration yet".to_owned());
+        lacking.push(
+            "no whole configuration yet, or the node proxy that is being replaced still has the node".to_owned(),
+        );
     }
     if lacking.is_empty() {
         (StatusCode::OK, "ready\n".to_owned())

@@ -29,7 +29,7 @@ mod sockets;
 mod succession;
 mod worker;
 
-use std::{io::IsTerminal, process::ExitCode, sync::Arc};
+use std::{collections::BTreeMap, io::IsTerminal, process::ExitCode, sync::Arc, time::Duration};
 
 use clap::Parser;
 use heddle_cert_client::{Certificates, GrpcIssuer, Token};
@@ -50,11 +50,14 @@ use crate::{
     keeper::{Keeper, Left},
     kubernetes::{ApiServer, Conditions},
     plugin::{InPlace, Plugin},
-    pods::Pods,
+    pods::{Pods, Released},
     sockets::Sockets,
     succession::{Inheritance, Predecessor, Successors},
     worker::Workers,
 };
+
+/// How long the pods' ports are still served when the mesh is taken away.
+const LEAVING: Duration = Duration::from_secs(5);
 
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
@@ -165,7 +168,7 @@ async fn run(arguments: Arguments) -> anyhow::Result<()> {
         board,
         status,
         from_disk,
-        conditions,
+        conditions: conditions.clone(),
         successors,
     };
     let Left {
@@ -180,13 +183,11 @@ async fn run(arguments: Arguments) -> anyhow::Result<()> {
     }
     let superseded = successors.finish(|| keeper::passed(&pods, &gateways)).await;
     // Else it is the successor's to say.
-    if !superseded && is_taken_away(&arguments, api.as_ref()).await {
-        tracing::info!("the mesh is being taken away from this node");
-        if let Some(plugin) = plugin {
-            plugin.uninstall();
-        }
-        tokio::task::block_in_place(|| pods.release_all());
-    }
+    let taken_away = !superseded && is_taken_away(&arguments, api.as_ref()).await;
+    let released = match taken_away {
+        true => leave(plugin, conditions, &pods).await,
+        false => pods.released(),
+    };
     tracing::info!("draining");
     let queries = pods.queries();
     // Second handles would keep the sockets open, and nobody would take what arrives.
@@ -194,6 +195,7 @@ async fn run(arguments: Arguments) -> anyhow::Result<()> {
     shutdown.cancel();
     queries.close();
     tokio::join!(workers.drain(arguments.drain()), queries.wait());
+    tokio::task::block_in_place(|| released.restore());
     streaming.abort();
     admin.abort();
     if superseded {
@@ -204,6 +206,23 @@ async fn run(arguments: Arguments) -> anyhow::Result<()> {
     let _ = keeping.await;
     drop(inheritance.tie);
     Ok(())
+}
+
+/// The mesh leaves this node, and most likely all others at the same time.
+async fn leave(plugin: Option<Plugin>, conditions: Option<Conditions>, pods: &Pods) -> Released {
+    tracing::info!("the mesh is being taken away from this node");
+    let released = tokio::task::block_in_place(|| {
+        if let Some(plugin) = plugin {
+            plugin.uninstall();
+        }
+        pods.release_all()
+    });
+    if let Some(conditions) = conditions {
+        conditions.want(BTreeMap::new());
+    }
+    // What other nodes that have not come so far still send by mutual TLS is taken.
+    tokio::time::sleep(LEAVING).await;
+    released
 }
 
 /// What a predecessor leaves; nothing, if there is none.

@@ -4,6 +4,7 @@ use std::{
     collections::BTreeMap,
     fmt, io,
     net::{IpAddr, SocketAddr},
+    time::Instant,
 };
 
 use heddle_config::{PodConfig, PodName, PodUid, ProxyConfig, SharedConfig};
@@ -40,6 +41,16 @@ pub(crate) struct Pods {
     entered: BTreeMap<PodName, Entered>,
     /// Why the others are not.
     open: BTreeMap<PodName, State>,
+    /// Pods that have left the mesh, and what their open connections still need.
+    left: Vec<Left>,
+}
+
+/// A pod that has left the mesh, and goes on.
+struct Left {
+    name: PodName,
+    netns: Netns,
+    /// Until then connections that were open may go on.
+    until: Instant,
 }
 
 /// What became of a pod.
@@ -103,6 +114,7 @@ impl Pods {
             own_addresses: OwnAddresses::default(),
             entered: BTreeMap::new(),
             open: BTreeMap::new(),
+            left: Vec::new(),
         })
     }
 
@@ -200,11 +212,21 @@ impl Pods {
         }
     }
 
-    /// Takes the rules out of all pods: the mesh leaves this node. What is open goes on as long as this process does.
-    pub(crate) fn release_all(&self) {
+    /// Captures nothing any more: the mesh leaves this node. What is open goes on until the rest of the rules is removed.
+    pub(crate) fn release_all(&self) -> Released {
         for (name, entered) in &self.entered {
-            entered.restore(name);
+            release(name, &entered.netns);
         }
+        let each = self.entered.iter();
+        let each = each.map(|(name, entered)| (name.clone(), entered.netns.clone()));
+        Released(each.chain(self.released().0).collect())
+    }
+
+    /// The pods that have left the mesh, and still have what their connections need.
+    pub(crate) fn released(&self) -> Released {
+        let left = self.left.iter();
+        let left = left.map(|left| (left.name.clone(), left.netns.clone()));
+        Released(left.collect())
     }
 
     /// Whether a pod's capture stands in this very namespace.
@@ -231,8 +253,22 @@ impl Pods {
         all
     }
 
+    /// Takes away what the connections of pods that have left needed.
+    fn tidy(&mut self) {
+        let now = Instant::now();
+        let over = |left: &mut Left| left.until <= now;
+        for left in self.left.extract_if(.., over) {
+            // It may have come back meanwhile.
+            let mut entered = self.entered.values();
+            if !entered.any(|entered| entered.netns == left.netns) {
+                restore(&left.name, &left.netns);
+            }
+        }
+    }
+
     /// Leaves pods that are not ours any more, or that are others of the same name.
     fn release(&mut self, config: &ProxyConfig) {
+        self.tidy();
         let gone = self.entered.iter().filter(|(name, entered)| {
             let known = config.pods.get(*name);
             known.is_none_or(|pod| pod.uid != entered.uid)
@@ -244,7 +280,12 @@ impl Pods {
             // The namespace may be gone with the pod; then there is nothing to restore.
             let netns = entered.netns.id();
             if self.namespaces.is_still(&name, &entered.uid, netns) {
-                entered.restore(&name);
+                release(&name, &entered.netns);
+                self.left.push(Left {
+                    name: name.clone(),
+                    netns: entered.netns.clone(),
+                    until: Instant::now() + self.arguments.drain(),
+                });
             }
             // Now, when nothing new comes here any more.
             entered.stop.cancel();
@@ -347,19 +388,37 @@ impl Pods {
     }
 }
 
-impl Entered {
-    /// Leaves the pod's networking as it was.
-    fn restore(&self, name: &PodName) {
-        for removed in [
-            capture::remove(&self.netns),
-            packet_rules::remove(&self.netns),
-        ] {
-            if let Err(error) = removed {
-                tracing::warn!(pod = %name, %error, "rules were left behind");
-            }
+/// Pods that are captured no more, but still have what connections need that were open then.
+pub(crate) struct Released(Vec<(PodName, Netns)>);
+
+impl Released {
+    /// Leaves the pods' networking as it was.
+    pub(crate) fn restore(self) {
+        for (name, netns) in self.0 {
+            restore(&name, &netns);
         }
     }
+}
 
+/// Captures nothing of a pod any more, and judges nothing.
+fn release(name: &PodName, netns: &Netns) {
+    for released in [packet_rules::remove(netns), capture::release(netns)] {
+        if let Err(error) = released {
+            tracing::warn!(pod = %name, %error, "rules were left behind");
+        }
+    }
+}
+
+/// Leaves a pod's networking as it was.
+fn restore(name: &PodName, netns: &Netns) {
+    for removed in [capture::remove(netns), packet_rules::remove(netns)] {
+        if let Err(error) = removed {
+            tracing::warn!(pod = %name, %error, "rules were left behind");
+        }
+    }
+}
+
+impl Entered {
     /// Brings the pod's rules to this revision.
     fn follow(
         &mut self,

@@ -27,6 +27,8 @@ pub use options::Options;
 const LOOK: Duration = Duration::from_secs(30);
 /// Changes that come within this time are looked at together: a file that is being written is broken for a moment.
 const QUIET: Duration = Duration::from_millis(100);
+/// Between the configuration that names the binary no more, and the end of the binary.
+const SETTLE: Duration = Duration::from_secs(1);
 /// Where an original lies: beside its file, under its name with this behind it.
 const ORIGINAL: &str = "heddle-original";
 
@@ -52,6 +54,11 @@ pub enum InstallError {
         /// Why.
         source: ConflistError,
     },
+    /// No network plugin has written its configuration yet (or it is not where it is looked for).
+    #[error(
+        "no network configuration in {0} yet; a CNI writes one, or another folder has to be named"
+    )]
+    NoConfiguration(PathBuf),
     /// The folder cannot be watched.
     #[error("cannot watch for changes: {0}")]
     Watch(#[from] notify::Error),
@@ -190,11 +197,7 @@ pub fn ensure(options: &Options) -> Result<Vec<String>, InstallError> {
     }
     let configurations = configurations(&options.conf_dir)?;
     let Some((first, others)) = configurations.split_first() else {
-        done.push(format!(
-            "no network configuration in {} yet",
-            options.conf_dir.display()
-        ));
-        return Ok(done);
+        return Err(InstallError::NoConfiguration(options.conf_dir.clone()));
     };
     if let Some(line) = ensure_configuration(first, options)? {
         done.push(line);
@@ -238,15 +241,19 @@ fn ensure_configuration(path: &Path, options: &Options) -> Result<Option<String>
     Ok(Some(format!("{} names {TYPE} now", list.display())))
 }
 
-/// Takes configuration and binary away. What cannot be understood is left, and then the binary with it.
+/// Takes the configuration away, and then the binary that it names. What cannot be understood is left, and then the binary with it.
 ///
 /// # Errors
 /// The first thing that could not be undone; all others are undone.
 pub fn uninstall(options: &Options) -> Result<(), InstallError> {
     let mut failed = None;
+    let mut settle = false;
     for path in configurations(&options.conf_dir)? {
         match restore(&path) {
-            Ok(line) => tell(line.as_slice()),
+            Ok(line) => {
+                settle |= line.is_some();
+                tell(line.as_slice());
+            }
             Err(error) => {
                 failed.get_or_insert(error);
             }
@@ -257,6 +264,10 @@ pub fn uninstall(options: &Options) -> Result<(), InstallError> {
     }
     for (stale, _) in files::with_extension(&options.conf_dir, &[ORIGINAL])? {
         fs::remove_file(&stale).map_err(at(&stale))?;
+    }
+    if settle {
+        // A runtime that has just read the old configuration calls the plugin once more.
+        thread::sleep(SETTLE);
     }
     let plugin = options.plugin();
     match fs::remove_file(&plugin) {

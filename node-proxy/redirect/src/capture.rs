@@ -69,7 +69,15 @@ pub fn install(netns: &Netns, rules: &CaptureRules) -> Result<(), CommandError> 
     tell_nft(netns, &render::ruleset(rules))
 }
 
-/// Removes the rules; no error if they are not there. Captured connections that are open go on.
+/// Captures nothing any more, but keeps what captured connections that are open need: [`remove`] takes that away later.
+///
+/// # Errors
+/// As [`install`].
+pub fn release(netns: &Netns) -> Result<(), CommandError> {
+    tell_nft(netns, &render::releasing())
+}
+
+/// Removes the rules; no error if they are not there. Connections that the proxy made with a foreign address end with them (see [`release`]).
 ///
 /// # Errors
 /// As [`install`].

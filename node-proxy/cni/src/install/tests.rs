@@ -164,6 +164,53 @@ fn a_broken_file_is_left_alone_and_named() {
 }
 
 #[test]
+fn a_node_without_a_network_configuration_is_a_problem_until_there_is_one() {
+    let world = World::new(&[]);
+    let error = ensure(&world.options).unwrap_err().to_string();
+    assert!(error.contains("net.d yet"), "{error}");
+    world.put("10-pods.conflist", ORIGINAL_TEXT);
+    ensure(&world.options).unwrap();
+    assert!(world.names("10-pods.conflist"));
+}
+
+#[test]
+fn whoever_keeps_it_tells_of_each_change_once_and_can_be_stopped() {
+    let world = World::new(&[]);
+    let (sender, told) = mpsc::channel();
+    let report = move |result: Result<Vec<String>, InstallError>| {
+        let _ = sender.send(result.is_ok());
+    };
+    let keeping = keep(world.options.clone(), || true, report).unwrap();
+    let next = || told.recv_timeout(Duration::from_secs(20)).unwrap();
+    assert!(!next(), "there is no configuration yet");
+    world.put("10-pods.conflist", ORIGINAL_TEXT);
+    while !next() {}
+    assert!(world.names("10-pods.conflist"));
+    keeping.stop();
+    world.put("10-pods.conflist", ORIGINAL_TEXT);
+    uninstall(&world.options).unwrap();
+    assert_eq!(world.read("10-pods.conflist"), ORIGINAL_TEXT);
+    assert!(!world.options.plugin().exists());
+}
+
+#[test]
+fn whoever_is_superseded_repairs_nothing() {
+    let world = World::new(&[("10-pods.conflist", ORIGINAL_TEXT)]);
+    let (sender, looked) = mpsc::channel();
+    let is_ours = move || {
+        let _ = sender.send(());
+        false
+    };
+    let keeping = keep(world.options.clone(), is_ours, |_| {
+        panic!("nothing is done")
+    })
+    .unwrap();
+    looked.recv_timeout(Duration::from_secs(20)).unwrap();
+    keeping.stop();
+    assert_eq!(world.read("10-pods.conflist"), ORIGINAL_TEXT);
+}
+
+#[test]
 fn a_changed_or_unexecutable_binary_is_replaced() {
     let world = World::new(&[("10-pods.conflist", ORIGINAL_TEXT)]);
     ensure(&world.options).unwrap();

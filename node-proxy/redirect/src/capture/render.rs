@@ -54,6 +54,33 @@ table inet {TABLE} {{
     )
 }
 
+/// Only what open connections need: what brings the replies to the proxy's own connections back to it, and chains of the kind nat, without
+/// which the kernel translates nothing any more, not even what it has begun to.
+pub(super) fn releasing() -> String {
+    let mark = format!("meta mark & {MARK_MASK:#x} == {PROXY_MARK:#x}");
+    let others = !MARK_MASK;
+    format!(
+        "{REMOVE}\
+table inet {TABLE} {{
+\tchain remember {{
+\t\ttype filter hook prerouting priority mangle; policy accept;
+\t\t{mark} ct direction original ct mark set ct mark & {others:#x} | {PROXY_CONNMARK:#x}
+\t}}
+\tchain recall {{
+\t\ttype route hook output priority mangle; policy accept;
+\t\tct mark & {MARK_MASK:#x} == {PROXY_CONNMARK:#x} ct direction reply meta mark set meta mark & {others:#x} | {PROXY_CONNMARK:#x}
+\t}}
+\tchain inbound {{
+\t\ttype nat hook prerouting priority dstnat; policy accept;
+\t}}
+\tchain outbound {{
+\t\ttype nat hook output priority -100; policy accept;
+\t}}
+}}
+"
+    )
+}
+
 /// Rules that let the node's own addresses through.
 fn from_node(addresses: &[IpAddr]) -> String {
     let mut addresses = addresses.to_vec();

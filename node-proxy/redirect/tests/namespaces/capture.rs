@@ -46,6 +46,10 @@ pub(crate) const TESTS: &[Test] = &[
     ("rules_may_be_installed_again_and_changed", again),
     ("remove_leaves_the_namespace_as_it_was", remove),
     (
+        "a_released_pod_is_captured_no_more_and_what_is_open_goes_on_until_the_rules_are_removed",
+        release,
+    ),
+    (
         "routes_are_those_that_the_systems_tool_sets",
         as_the_tool_does,
     ),
@@ -270,6 +274,40 @@ fn remove() {
         assert_eq!(world.state_of_the_pod(), before);
         assert!(!capture::is_installed(&world.pod).unwrap());
     }
+}
+
+fn release() {
+    let world = World::new();
+    capture::install(&world.pod, &rules()).unwrap();
+    for family in 0..2 {
+        let inbound = listen(&world.pod, any(POD[family], 15006)).unwrap();
+        let outbound = listen(&world.pod, any(POD[family], 15001)).unwrap();
+        let application = application(&world.pod, any(POD[family], 8080));
+        let to = at(POD[family], 8080);
+        // A connection that the pod receives, with its last leg, and one that it makes.
+        let mut client = dial_from(&world.outside, PEER[family], to).unwrap();
+        let (mut accepted, peer) = accept(&inbound);
+        let mut leg = connect_as(&world.pod, at(PEER[family], 0), to).unwrap();
+        let (mut received, _) = accept(&application);
+        assert_eq!(peer.ip(), at(PEER[family], 0).ip());
+        let mut sent = dial(&world.pod, at(SERVICE[family], 80)).unwrap();
+        let (mut taken, _) = accept(&outbound);
+        capture::release(&world.pod).unwrap();
+        talk(&mut client, &mut accepted);
+        talk(&mut leg, &mut received);
+        talk(&mut sent, &mut taken);
+        // What is new goes its own way.
+        let mut direct = dial_from(&world.outside, PEER[family], to).unwrap();
+        let (mut received, _) = accept(&application);
+        talk(&mut direct, &mut received);
+        assert!(is_empty(&inbound));
+        capture::install(&world.pod, &rules()).unwrap();
+    }
+    capture::release(&world.pod).unwrap();
+    capture::remove(&world.pod).unwrap();
+    assert!(!capture::is_installed(&world.pod).unwrap());
+    let (_, left) = run(&world.pod, "nft", &["list", "ruleset"], "");
+    assert_eq!(left, "");
 }
 
 /// The rules and routes that `ip` adds and deletes with these words.
