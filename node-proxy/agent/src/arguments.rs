@@ -110,6 +110,8 @@ pub(crate) enum WhenUnreachable {
     Fail,
     /// It starts, and is captured when a node proxy is there.
     Pass,
+    /// It starts if its namespace was outside of the mesh when that was last known.
+    Known,
 }
 
 impl Arguments {

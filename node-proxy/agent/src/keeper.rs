@@ -14,6 +14,7 @@ use crate::{
     following::Following,
     gateways::Gateways,
     kubernetes::Conditions,
+    outside::OutsideFile,
     pods::Pods,
     sockets::Sockets,
     succession::{Inheritance, Predecessor, Successors},
@@ -30,6 +31,7 @@ pub(crate) struct Keeper {
     pub(crate) workers: Workers,
     pub(crate) pods: Pods,
     pub(crate) registrations: Registrations,
+    pub(crate) outside: OutsideFile,
     pub(crate) gateways: Gateways,
     pub(crate) sockets: Sockets,
     pub(crate) board: Board,
@@ -97,6 +99,9 @@ impl Keeper {
         self.sockets.forget_unwanted();
         self.registrations
             .publish(config, |pod, netns| self.pods.captured(pod, netns));
+        if whole {
+            self.outside.follow(config, revision);
+        }
         self.board.set(self.pods.states(), whole);
         if let Some(conditions) = &self.conditions {
             conditions.want(self.pods.conditions(config));

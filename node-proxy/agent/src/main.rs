@@ -21,6 +21,7 @@ mod gateways;
 mod keeper;
 mod kubernetes;
 mod namespaces;
+mod outside;
 mod packets;
 mod plugin;
 mod pods;
@@ -49,6 +50,7 @@ use crate::{
     gateways::Gateways,
     keeper::{Keeper, Left},
     kubernetes::{ApiServer, Conditions},
+    outside::OutsideFile,
     plugin::{InPlace, Plugin},
     pods::{Pods, Released},
     sockets::Sockets,
@@ -163,6 +165,7 @@ async fn run(arguments: Arguments) -> anyhow::Result<()> {
         following,
         workers,
         registrations,
+        outside: OutsideFile::new(&arguments),
         gateways: Gateways::new(own, shutdown.clone())?,
         sockets: Sockets::inherited(inheritance.sockets),
         board,

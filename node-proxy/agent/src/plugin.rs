@@ -118,6 +118,7 @@ fn options(arguments: &Arguments, conf_dir: &Path, socket: &Path) -> Options {
             when_unreachable: match arguments.cni_when_unreachable {
                 WhenUnreachable::Fail => Unreachable::Fail,
                 WhenUnreachable::Pass => Unreachable::Pass,
+                WhenUnreachable::Known => Unreachable::Known,
             },
             host_critical_namespaces: arguments.critical(),
         },

@@ -18,7 +18,8 @@ heddle-cni: Heddle's chained CNI plugin (called by container runtimes), and its 
   --once                   install: do not stay to keep it there
   --socket PATH            where the node proxy listens, as the plugin sees it (/run/heddle/cni.sock)
   --time-limit SECONDS     how long a new pod may wait for its capture (20)
-  --when-unreachable WHAT  fail or pass: what becomes of a new pod while no node proxy is there (fail)
+  --when-unreachable WHAT  what becomes of a new pod while no node proxy is there (fail): fail, pass, or known, with which it starts
+                           if its namespace was outside of the mesh when that was last known
   --critical NAMESPACES    comma-separated: pods that start in any case while nothing is known of them
                            (kube-system,heddle-system)
 ";

@@ -1,11 +1,21 @@
 //! What the plugin and the node proxy say to each other: one request and one answer on each connection, JSON, each on a line.
 
-use std::{net::IpAddr, path::PathBuf};
+use std::{collections::BTreeSet, net::IpAddr, path::PathBuf};
 
 use serde::{Deserialize, Serialize};
 
 /// Where the node proxy listens, unless the plugin's configuration says otherwise.
 pub const SOCKET: &str = "/run/heddle/cni.sock";
+
+/// The file beside the socket in which the node proxy leaves what the plugin may know without it.
+pub const OUTSIDE: &str = "outside.json";
+
+/// Namespaces outside of the mesh, as last known.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Outside {
+    /// There are pods in them, and none of these, on any node, is in the mesh.
+    pub namespaces: BTreeSet<String>,
+}
 
 /// Neither side reads more than this, in bytes. A node's 250 containers in one [`Request::Gc`] take a tenth of it.
 pub const LONGEST_MESSAGE: u64 = 256 * 1024;

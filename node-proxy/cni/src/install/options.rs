@@ -82,6 +82,7 @@ impl Options {
                 settings.when_unreachable = match value {
                     "fail" => Unreachable::Fail,
                     "pass" => Unreachable::Pass,
+                    "known" => Unreachable::Known,
                     _ => return Err(wrong()),
                 };
             }

@@ -1,12 +1,12 @@
 //! The plugin's entry in the network configuration, as the runtime hands it in on stdin.
 
-use std::{net::IpAddr, path::PathBuf, time::Duration};
+use std::{fs, net::IpAddr, path::PathBuf, time::Duration};
 
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
 use super::{Code, Failure, NEWEST, VERSIONS};
-use crate::protocol::SOCKET;
+use crate::protocol::{OUTSIDE, Outside, SOCKET};
 
 /// What may be set in the entry.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -31,6 +31,8 @@ pub enum Unreachable {
     Fail,
     /// It starts, and is captured when the node proxy is there.
     Pass,
+    /// It starts if its namespace was outside of the mesh when that was last known (docs/decisions/0009); else it is an error.
+    Known,
 }
 
 impl Default for Settings {
@@ -56,7 +58,22 @@ impl Settings {
 
     /// Whether a pod of this namespace starts without an answer.
     pub(super) fn passes(&self, namespace: &str) -> bool {
-        self.when_unreachable == Unreachable::Pass || self.is_host_critical(namespace)
+        let by_policy = match self.when_unreachable {
+            Unreachable::Fail => false,
+            Unreachable::Pass => true,
+            Unreachable::Known => self.is_known_outside(namespace),
+        };
+        by_policy || self.is_host_critical(namespace)
+    }
+
+    /// Whether the namespace was outside of the mesh when that was last known, and that counts. What cannot be read says nothing.
+    pub(super) fn is_known_outside(&self, namespace: &str) -> bool {
+        if self.when_unreachable != Unreachable::Known {
+            return false;
+        }
+        let text = fs::read(self.socket.with_file_name(OUTSIDE)).unwrap_or_default();
+        let known = serde_json::from_slice::<Outside>(&text).unwrap_or_default();
+        known.namespaces.contains(namespace)
     }
 }
 

@@ -47,6 +47,10 @@ pub(super) fn enrol(settings: &Settings, attachment: Attachment) -> Result<(), F
                 return unknown(settings, critical && !in_mesh, &pod);
             }
             Err(error) if over => return unreachable(settings, &attachment, in_mesh, &error),
+            // Nobody is there, and nobody needs to be: it waits no longer than for one that is being replaced.
+            Err(_) if !in_mesh && settings.is_known_outside(&attachment.namespace) => {
+                patience = patience.min(CRITICAL_PATIENCE);
+            }
             Ok(Answer::Unknown | Answer::Done) | Err(_) => {}
         }
         thread::sleep(PAUSE);

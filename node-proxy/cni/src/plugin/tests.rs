@@ -168,6 +168,37 @@ fn without_a_node_proxy_the_configuration_decides_and_the_nodes_own_pods_pass() 
 }
 
 #[test]
+fn without_a_node_proxy_a_pod_passes_where_its_namespace_was_outside_of_the_mesh_as_last_known() {
+    let world = World::new();
+    let input = world.input(0, r#""whenUnreachable":"known","#);
+    let add = environment("ADD");
+    assert_eq!(code(call(&add, &input)), 11, "nothing is known");
+    let file = world.folder.path().join(crate::protocol::OUTSIDE);
+    for (known, passes) in [
+        (r#"{"namespaces":["shop"]}"#, true),
+        (r#"{"namespaces":["tools"]}"#, false),
+        ("broken", false),
+    ] {
+        std::fs::write(&file, known).unwrap();
+        assert_eq!(call(&add, &input).is_ok(), passes, "{known}");
+    }
+    // Only where it is asked for.
+    std::fs::write(&file, r#"{"namespaces":["shop"]}"#).unwrap();
+    assert_eq!(code(call(&add, &world.input(0, ""))), 11);
+}
+
+#[test]
+fn a_pod_that_the_node_proxy_has_told_to_wait_does_not_pass_by_what_was_known_before() {
+    let world = World::new();
+    let file = world.folder.path().join(crate::protocol::OUTSIDE);
+    std::fs::write(file, r#"{"namespaces":["shop"]}"#).unwrap();
+    let proxy = world.answering(&[r#"{"state":"waiting","why":"soon"}"#]);
+    let input = world.input(1, r#""whenUnreachable":"known","#);
+    assert_eq!(code(call(&environment("ADD"), &input)), 11);
+    proxy.join().unwrap();
+}
+
+#[test]
 fn a_pod_that_nobody_knows_fails_unless_the_node_needs_it() {
     let world = World::new();
     for (more, passes) in [
