@@ -34,6 +34,24 @@ impl From<DialError> for Failure {
     }
 }
 
+/// A connection, and the way that it goes.
+pub(crate) struct Dialed {
+    pub(crate) io: BoxedIo,
+    pub(crate) way: Way,
+}
+
+/// The tunnel that a connection is in; `None`: in none.
+#[derive(Clone, Debug)]
+pub(crate) struct Way(Option<heddle_hbone::client::Tunnel>);
+
+impl Way {
+    /// Whether it is worth keeping a connection on it for later: a peer whose proxy is being replaced has said so, and will cut what is idle.
+    pub(crate) fn lasts(&self) -> bool {
+        let tunnel = self.0.as_ref();
+        tunnel.is_none_or(heddle_hbone::client::Tunnel::is_usable)
+    }
+}
+
 /// How to reach an address, by what the configuration says about who is there.
 pub(crate) fn target(config: &ProxyConfig, address: SocketAddr) -> Target {
     let workload = config.workloads.at(address.ip()).cloned();
@@ -63,15 +81,21 @@ impl Dialer {
         from: &Origin,
         target: &Target,
         limit: Duration,
-    ) -> Result<BoxedIo, Failure> {
+    ) -> Result<Dialed, Failure> {
         match &target.workload {
             Some(workload) if target.mtls => {
-                let stream = self
+                let (stream, tunnel) = self
                     .open_stream(from, workload, target.address, limit)
                     .await?;
-                Ok(Box::new(stream))
+                Ok(Dialed {
+                    io: Box::new(stream),
+                    way: Way(Some(tunnel)),
+                })
             }
-            _ => Ok(Box::new(tcp(from, target.address, limit).await?)),
+            _ => Ok(Dialed {
+                io: Box::new(tcp(from, target.address, limit).await?),
+                way: Way(None),
+            }),
         }
     }
 
@@ -81,7 +105,7 @@ impl Dialer {
         workload: &Workload,
         address: SocketAddr,
         limit: Duration,
-    ) -> Result<HboneStream, Failure> {
+    ) -> Result<(HboneStream, heddle_hbone::client::Tunnel), Failure> {
         let key = TunnelKey {
             origin: from.key(),
             peer: Peer::of(workload),
@@ -105,7 +129,7 @@ impl Dialer {
                 tunnel.open(address, HeaderMap::new()),
             );
             match opened.await? {
-                Ok(stream) => return Ok(stream),
+                Ok(stream) => return Ok((stream, tunnel)),
                 // It went away in this very moment, an old one or a new one: a proxy that is being replaced sends GOAWAY to both. Nothing was sent.
                 Err(error) if error.is_tunnel_gone() && left > 0 => left -= 1,
                 Err(OpenError::Refused(status)) => return Err(DialError::Refused(status).into()),

@@ -22,7 +22,7 @@ use crate::{
     attempt::{Attempt, Attempts, allowed},
     balance::Pending,
     clusters::Clusters,
-    dial::{self, Dialer, Failure},
+    dial::{self, Dialed, Dialer, Failure},
     http::HttpPools,
     tunnels::Tunnels,
 };
@@ -174,7 +174,7 @@ impl Upstream {
             tried.set(attempts.tried());
             let pending = attempt.load.begin();
             match self.inner.dialer.dial(from, &attempt.target, limit).await {
-                Ok(io) => {
+                Ok(Dialed { io, .. }) => {
                     attempt
                         .load
                         .observe(Instant::now(), attempt.begun.elapsed());
@@ -203,7 +203,7 @@ impl Upstream {
         };
         let limit = self.inner.settings.address_connect_timeout;
         match self.inner.dialer.dial(from, &target, limit).await {
-            Ok(io) => Ok(Connected { io, target }),
+            Ok(Dialed { io, .. }) => Ok(Connected { io, target }),
             Err(Failure::Certificate(error)) => Err(error.into()),
             Err(Failure::Endpoint(source)) => Err(ConnectError::Failed {
                 target,

@@ -14,11 +14,16 @@ use hyper::{body::Incoming, client::conn::http1::SendRequest};
 use hyper_util::rt::TokioIo;
 
 use super::client::http1_client;
-use crate::{Body, BoxError, BoxedIo, DialError, balance::Pending};
+use crate::{
+    Body, BoxError, DialError,
+    balance::Pending,
+    dial::{Dialed, Way},
+};
 
 /// A connection on which a request can be sent.
 pub(crate) struct Http1 {
     pub(crate) sender: SendRequest<Body>,
+    way: Way,
     pub(crate) idle: Arc<Idle>,
 }
 
@@ -26,8 +31,14 @@ pub(crate) struct Http1 {
 ///
 /// Only one thread works with it; it is `Sync` because response bodies hold it, and those must be `Send`.
 pub(crate) struct Idle {
-    waiting: Mutex<Vec<(SendRequest<Body>, Instant)>>,
+    waiting: Mutex<Vec<Waiting>>,
     most: usize,
+}
+
+struct Waiting {
+    sender: SendRequest<Body>,
+    way: Way,
+    since: Instant,
 }
 
 impl Idle {
@@ -38,17 +49,18 @@ impl Idle {
         }
     }
 
-    fn waiting(&self) -> MutexGuard<'_, Vec<(SendRequest<Body>, Instant)>> {
+    fn waiting(&self) -> MutexGuard<'_, Vec<Waiting>> {
         self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The one that was used last: it is the least likely to be closed, and the others get to rest and go.
     pub(crate) fn take(self: &Arc<Self>) -> Option<Http1> {
         let mut waiting = self.waiting();
-        while let Some((sender, _)) = waiting.pop() {
-            if sender.is_ready() {
+        while let Some(Waiting { sender, way, .. }) = waiting.pop() {
+            if sender.is_ready() && way.lasts() {
                 return Some(Http1 {
                     sender,
+                    way,
                     idle: self.clone(),
                 });
             }
@@ -56,18 +68,20 @@ impl Idle {
         None
     }
 
-    fn put(&self, sender: SendRequest<Body>) {
+    fn put(&self, sender: SendRequest<Body>, way: Way) {
         let mut waiting = self.waiting();
         if waiting.len() < self.most {
-            waiting.push((sender, Instant::now()));
+            let since = Instant::now();
+            waiting.push(Waiting { sender, way, since });
         }
     }
 
     /// Closes those that waited too long; tells whether any are left.
     pub(crate) fn sweep(&self, now: Instant, idle: Duration) -> bool {
         let mut waiting = self.waiting();
-        waiting.retain(|(sender, since)| {
-            !sender.is_closed() && now.saturating_duration_since(*since) < idle
+        waiting.retain(|Waiting { sender, way, since }| {
+            let fresh = now.saturating_duration_since(*since) < idle;
+            !sender.is_closed() && way.lasts() && fresh
         });
         !waiting.is_empty()
     }
@@ -78,7 +92,10 @@ impl Idle {
 }
 
 /// Speaks HTTP/1.1 over a new connection.
-pub(crate) async fn handshake(io: BoxedIo, idle: Arc<Idle>) -> Result<Http1, DialError> {
+pub(crate) async fn handshake(
+    Dialed { io, way }: Dialed,
+    idle: Arc<Idle>,
+) -> Result<Http1, DialError> {
     let (sender, connection) = http1_client()
         .handshake(TokioIo::new(io))
         .await
@@ -89,7 +106,7 @@ pub(crate) async fn handshake(io: BoxedIo, idle: Arc<Idle>) -> Result<Http1, Dia
             tracing::debug!(%error, "HTTP/1.1 connection ended");
         }
     });
-    Ok(Http1 { sender, idle })
+    Ok(Http1 { sender, way, idle })
 }
 
 /// A response's body that gives its connection back when it has been read to the end.
@@ -114,15 +131,20 @@ impl Http1Body {
 
     /// Usually the connection is ready at once; not if the request's body is still being sent.
     fn give_back(&mut self) {
-        let Some(Http1 { mut sender, idle }) = self.connection.take() else {
+        let Some(connection) = self.connection.take() else {
             return;
         };
+        let Http1 {
+            mut sender,
+            way,
+            idle,
+        } = connection;
         if sender.is_ready() {
-            idle.put(sender);
+            idle.put(sender, way);
         } else if !sender.is_closed() {
             tokio::task::spawn_local(async move {
                 if sender.ready().await.is_ok() {
-                    idle.put(sender);
+                    idle.put(sender, way);
                 }
             });
         }

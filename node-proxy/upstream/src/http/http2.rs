@@ -20,7 +20,7 @@ use hyper_util::rt::TokioIo;
 use tokio::sync::Mutex;
 
 use super::client::http2_client;
-use crate::{Body, BoxError, BoxedIo, DialError, balance::Pending};
+use crate::{Body, BoxError, BoxedIo, DialError, balance::Pending, dial::Way};
 
 /// A request's place in a connection.
 pub(crate) struct Http2 {
@@ -54,6 +54,7 @@ pub(crate) struct Shared {
 
 struct Connection {
     sender: SendRequest<Body>,
+    way: Way,
     active: Arc<AtomicUsize>,
     used: Instant,
 }
@@ -62,7 +63,7 @@ impl Shared {
     /// A place in a connection that has less than `most` requests.
     pub(crate) fn take(&self, most: usize) -> Option<Http2> {
         let mut connections = self.connections.borrow_mut();
-        connections.retain(|connection| !connection.sender.is_closed());
+        connections.retain(|connection| !connection.sender.is_closed() && connection.way.lasts());
         // An endpoint that allows fewer makes the rest wait inside the connection (RFC 9113 section 5.1.2).
         let connection = connections
             .iter_mut()
@@ -72,9 +73,10 @@ impl Shared {
     }
 
     /// Adds a new connection and takes a place in it.
-    pub(crate) fn add(&self, sender: SendRequest<Body>) -> Http2 {
+    pub(crate) fn add(&self, sender: SendRequest<Body>, way: Way) -> Http2 {
         let connection = Connection {
             sender,
+            way,
             active: Arc::default(),
             used: Instant::now(),
         };

@@ -13,7 +13,7 @@ use heddle_config::PodUid;
 
 use crate::{
     Origin, Target, UpstreamSettings,
-    dial::{Dialer, Failure},
+    dial::{Dialed, Dialer, Failure},
     http::{
         http1::{self, Http1, Idle},
         http2::{self, Http2, Shared},
@@ -83,8 +83,8 @@ impl HttpPools {
         if !fresh && let Some(connection) = idle.take() {
             return Ok((connection, true));
         }
-        let io = dialer.dial(from, target, limit).await?;
-        let connection = http1::handshake(io, idle).await?;
+        let dialed = dialer.dial(from, target, limit).await?;
+        let connection = http1::handshake(dialed, idle).await?;
         self.made.set(self.made.get() + 1);
         Ok((connection, false))
     }
@@ -107,10 +107,10 @@ impl HttpPools {
         if let Some(place) = shared.take(most) {
             return Ok((place, true));
         }
-        let io = dialer.dial(from, target, limit).await?;
+        let Dialed { io, way } = dialer.dial(from, target, limit).await?;
         let sender = http2::handshake(io).await?;
         self.made.set(self.made.get() + 1);
-        Ok((shared.add(sender), false))
+        Ok((shared.add(sender, way), false))
     }
 
     /// Closes what was not used for a while.

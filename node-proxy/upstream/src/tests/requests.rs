@@ -10,7 +10,7 @@ use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use super::{
-    servers::{forgetful, gate, http},
+    servers::{Gate, Server, forgetful, gate, http},
     world::{CLIENT, SERVER, World, dead, id, origin, worker},
 };
 use crate::{Answer, Body, Origin, RequestError, UpstreamSettings, empty_body, full_body};
@@ -280,18 +280,7 @@ async fn an_upgraded_connection_carries_bytes_both_ways() {
 async fn requests_to_the_mesh_go_through_tunnels_and_are_pooled_there() {
     worker(async {
         let world = World::new();
-        let server = http("a").await;
-        let certificates = world.authority.certificates(&[SERVER]);
-        let gate = gate(server.address.ip(), 0, SERVER, certificates).await;
-        let settings = UpstreamSettings {
-            hbone_port: gate.server.address.port(),
-            ..UpstreamSettings::default()
-        };
-        let own = world.authority.certificates(&[CLIENT]);
-        let upstream =
-            crate::Upstream::new(world.config.clone(), own, world.metrics.clone(), settings);
-        world.in_mesh(server.address.ip(), SERVER);
-        world.cluster(&[server.address]);
+        let (server, gate, upstream) = through_a_gate(&world).await;
         for version in [Version::HTTP_11, Version::HTTP_2] {
             for _ in 0..5 {
                 let answer = upstream
@@ -307,6 +296,51 @@ async fn requests_to_the_mesh_go_through_tunnels_and_are_pooled_there() {
         assert_eq!(server.requests.get(), 10);
     })
     .await;
+}
+
+/// A peer with a gate, and an upstream that goes through it.
+async fn through_a_gate(world: &World) -> (Server, Gate, crate::Upstream) {
+    let server = http("a").await;
+    let certificates = world.authority.certificates(&[SERVER]);
+    let gate = gate(server.address.ip(), 0, SERVER, certificates).await;
+    let settings = UpstreamSettings {
+        hbone_port: gate.server.address.port(),
+        ..UpstreamSettings::default()
+    };
+    let own = world.authority.certificates(&[CLIENT]);
+    let upstream = crate::Upstream::new(world.config.clone(), own, world.metrics.clone(), settings);
+    world.in_mesh(server.address.ip(), SERVER);
+    world.cluster(&[server.address]);
+    (server, gate, upstream)
+}
+
+#[tokio::test]
+async fn a_pooled_connection_is_not_used_again_once_its_tunnel_goes_away() {
+    for version in [Version::HTTP_11, Version::HTTP_2] {
+        worker(async {
+            let world = World::new();
+            let (server, gate, upstream) = through_a_gate(&world).await;
+            let ask = async || {
+                let cluster = ClusterName::from("c");
+                let answer = upstream.request(&world.origin, &cluster, get(version));
+                read(answer.await.expect("answered")).await
+            };
+            ask().await;
+            ask().await;
+            assert_eq!(server.connections.get(), 1);
+            gate.shutdown.replace(Default::default()).cancel();
+            // The peer's word is on its way, and the old connection stands all the while.
+            for _ in 0..1000 {
+                if upstream.counts().tunnels_made > 1 {
+                    break;
+                }
+                ask().await;
+            }
+            assert_eq!(upstream.counts().tunnels_made, 2);
+            assert_eq!(server.connections.get(), 2);
+        })
+        .await;
+    }
 }
 
 #[tokio::test]
