@@ -14,11 +14,12 @@ use std::{
     net::{Ipv4Addr, SocketAddr, TcpListener},
     path::{Path, PathBuf},
     process::ExitCode,
-    sync::atomic::Ordering,
+    sync::atomic::{AtomicBool, Ordering},
     thread,
     time::{Duration, Instant},
 };
 
+use anyhow::Context;
 use heddle_config::last_good;
 use heddle_redirect::Netns;
 use heddle_testbed::{FABRIC_ADDRESS, NETNS_FOLDER, Node, Pod, Process, Testbed, enter, is_inside};
@@ -167,6 +168,17 @@ impl World {
         self.bed.connect(&self.client.netns(), server, PATIENCE)
     }
 
+    /// One connection after the other, each of which must be answered; how many there were.
+    fn connect_until(&self, over: &AtomicBool) -> anyhow::Result<usize> {
+        let mut count = 0;
+        while !over.load(Ordering::SeqCst) {
+            let answered = self.connect().and_then(|mut stream| Ok(talk(&mut stream)?));
+            answered.with_context(|| format!("connection {count}"))?;
+            count += 1;
+        }
+        Ok(count)
+    }
+
     /// Until the proxy has brought the node to this.
     fn until(
         &self,
@@ -187,6 +199,22 @@ impl World {
 fn is_enrolled(world: &World) -> anyhow::Result<bool> {
     let captured = ("True".to_owned(), "Captured".to_owned());
     Ok(world.api.last() == Some(captured) && world.network()?.contains("heddle-cni"))
+}
+
+fn replace(first: &mut Process, second: &mut Process) -> anyhow::Result<()> {
+    first.terminate()?;
+    ends(first)?;
+    said(second, "taken over from the former node proxy")
+}
+
+fn said(proxy: &mut Process, words: &str) -> anyhow::Result<()> {
+    let begun = Instant::now();
+    while !proxy.log().contains(words) {
+        let running = proxy.ended().is_none() && begun.elapsed() < PATIENCE;
+        anyhow::ensure!(running, "it does not say {words:?}\n{}", proxy.log());
+        thread::sleep(Duration::from_millis(5));
+    }
+    Ok(())
 }
 
 fn ends(proxy: &mut Process) -> anyhow::Result<()> {
@@ -232,19 +260,31 @@ fn scenario() -> anyhow::Result<()> {
     anyhow::ensure!(rules.contains("table inet heddle"), "{rules}");
     anyhow::ensure!(world.has_plugin());
 
-    // It is only replaced.
-    first.terminate()?;
-    ends(&mut first)?;
-    anyhow::ensure!(world.rules()? == rules && world.network()? == network);
-    anyhow::ensure!(world.has_plugin() && is_enrolled(&world)?);
-
-    // The mesh is taken away, and a connection is open.
-    let mut second = world.start("second")?;
-    world.until("carrying", &mut second, |world| {
+    // It is only replaced, by one that is there already and waits for a control plane.
+    world.until("carrying", &mut first, |world| {
         Ok(world
             .connect()
             .is_ok_and(|mut stream| talk(&mut stream).is_ok()))
     })?;
+    let mut second = world.start("second")?;
+    said(&mut second, "another node proxy serves this node")?;
+    // As long as this is open the first one drains.
+    let mut open = world.connect()?;
+    talk(&mut open)?;
+    let over = AtomicBool::new(false);
+    let connections = thread::scope(|scope| {
+        let connecting = scope.spawn(|| world.connect_until(&over));
+        let replaced = replace(&mut first, &mut second);
+        over.store(true, Ordering::SeqCst);
+        let connections = connecting.join().expect("no panic");
+        replaced.and(connections)
+    })?;
+    drop(open);
+    anyhow::ensure!(connections > 10, "{connections}");
+    anyhow::ensure!(world.rules()? == rules && world.network()? == network);
+    anyhow::ensure!(world.has_plugin() && is_enrolled(&world)?);
+
+    // The mesh is taken away, and a connection is open.
     let mut open = world.connect()?;
     talk(&mut open)?;
     world.api.deleting.store(true, Ordering::SeqCst);
