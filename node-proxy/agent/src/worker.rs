@@ -25,6 +25,9 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::arguments::Arguments;
 
+/// For how much of the drain idle connections are kept.
+const LINGER: f32 = 0.75;
+
 /// A socket of a pod's, for one worker.
 pub(crate) struct PodSocket {
     pub(crate) pod: PodContext,
@@ -109,6 +112,7 @@ impl Workers {
         };
         let settings = Arc::new(Settings {
             drain: arguments.drain(),
+            linger: arguments.drain().mul_f32(LINGER),
             node_addresses: arguments.node_address.clone(),
             node: arguments.node.as_str().into(),
             ..Settings::default()

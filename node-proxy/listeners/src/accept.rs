@@ -7,7 +7,6 @@ use std::{
     time::Duration,
 };
 
-use futures::FutureExt;
 use heddle_filters::Failure;
 use heddle_redirect::socket::original_destination;
 use heddle_telemetry::{ActiveConnection, Direction, ResponseFlag};
@@ -28,9 +27,6 @@ const KEEPALIVE: Duration = Duration::from_secs(180);
 
 /// Connections that are taken from the queue once the shutdown has begun: as many as it holds, and an end even if more come.
 const MOST_QUEUED: usize = 1024;
-
-/// For how much of the drain idle connections are kept; the rest is for requests that began in their last moment.
-const LINGER: f32 = 0.75;
 
 /// How the connections of one loop end.
 #[derive(Clone, Debug, Default)]
@@ -115,14 +111,17 @@ impl Door {
         let listener = tokio::net::TcpListener::from_std(listener)?;
         let settings = &self.path.settings;
         let mut drain = Drain::new(shutdown);
-        drain.linger = settings.drain.mul_f32(LINGER);
+        drain.linger = settings.linger.min(settings.drain);
         while let Some(accepted) = next(&listener, &drain).await {
             self.take(accepted, &handle, &drain).await;
         }
         // A successor that has the same socket takes what comes from now on; without one, who waits now would be reset.
+        // Asked of the kernel itself: the runtime knows of a connection only some time after it has come.
+        let listener = listener.into_std()?;
         for _ in 0..MOST_QUEUED {
-            let Some(accepted) = listener.accept().now_or_never() else {
-                break;
+            let accepted = match listener.accept() {
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
+                accepted => accepted.and_then(usable),
             };
             self.take(accepted, &handle, &drain).await;
         }
@@ -196,6 +195,13 @@ async fn rest_after(error: &io::Error) {
     }
     tracing::warn!(%error, "no connection can be accepted");
     tokio::time::sleep(REST).await;
+}
+
+fn usable(
+    (stream, peer): (std::net::TcpStream, SocketAddr),
+) -> io::Result<(TcpStream, SocketAddr)> {
+    stream.set_nonblocking(true)?;
+    Ok((TcpStream::from_std(stream)?, peer))
 }
 
 fn prepare(stream: &TcpStream) {

@@ -24,6 +24,8 @@ pub struct Settings {
     pub application_connect_timeout: Duration,
     /// How long open connections may go on after the shutdown began.
     pub drain: Duration,
+    /// For how much of that time idle connections are kept; the rest is for requests that begin in their last moment.
+    pub linger: Duration,
     /// How often to look whether the policy changed.
     pub policy_check: Duration,
     /// How long silent connections are kept.
@@ -47,6 +49,7 @@ impl Default for Settings {
             detect_silence: Duration::from_millis(50),
             application_connect_timeout: Duration::from_secs(5),
             drain: Duration::from_secs(20),
+            linger: Duration::from_secs(15),
             policy_check: Duration::from_millis(200),
             copy: CopyLimits::default(),
             hbone: heddle_hbone::Settings::SERVER,

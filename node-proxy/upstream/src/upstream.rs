@@ -28,7 +28,7 @@ use crate::{
 };
 
 /// How often idle connections are looked for.
-const SWEEP_EVERY: Duration = Duration::from_secs(15);
+const SWEEP_EVERY: Duration = Duration::from_secs(5);
 
 /// The way out, for one worker. Cheap to clone. Must be used inside a `LocalSet`.
 #[derive(Clone)]

@@ -126,6 +126,51 @@ async fn a_drain_lets_requests_finish_and_says_that_no_more_are_taken() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn during_a_drain_an_idle_connection_may_send_one_more_request_and_is_told_to_close() {
+    worker(async {
+        let mut world = World::new();
+        world.drain.linger = Duration::from_secs(15);
+        world.http_service();
+        let upstream = http_upstream();
+        let silent = world.open(SERVICE, &upstream);
+        let mut kept = http1(world.open(SERVICE, &upstream)).await;
+        text_of(kept.send_request(get("/")).await.unwrap()).await;
+        world.drain.begun.cancel();
+        tokio::time::sleep(Duration::from_secs(14)).await;
+        kept.ready().await.unwrap();
+        for mut client in [kept, http1(silent).await] {
+            let answer = client.send_request(get("/")).await.unwrap();
+            assert_eq!(answer.headers()["connection"], "close");
+            text_of(answer).await;
+            assert!(client.ready().await.is_err());
+        }
+        world.drain.finish(Duration::from_secs(1)).await;
+    })
+    .await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn idle_connections_are_closed_in_peace_before_the_drain_is_over() {
+    worker(async {
+        let mut world = World::new();
+        world.drain.linger = Duration::from_secs(15);
+        world.http_service();
+        let upstream = http_upstream();
+        let silent = world.open(SERVICE, &upstream);
+        let mut kept = http1(world.open(SERVICE, &upstream)).await;
+        text_of(kept.send_request(get("/")).await.unwrap()).await;
+        let began = Instant::now();
+        world.drain.begun.cancel();
+        world.drain.finish(Duration::from_secs(20)).await;
+        assert_eq!(began.elapsed(), Duration::from_secs(15));
+        assert_eq!(rest(silent).await, "");
+        assert!(kept.ready().await.is_err());
+        assert!(!world.closed("DRAIN"));
+    })
+    .await;
+}
+
+#[tokio::test(start_paused = true)]
 async fn when_the_drain_is_over_what_is_still_open_is_closed() {
     worker(async {
         let world = World::new();
@@ -185,6 +230,29 @@ async fn a_pod_with_too_many_connections_gets_no_more_until_one_ends() {
             }
         }
         shutdown.cancel();
+        serving.await.unwrap();
+        assert!(TcpStream::connect(address).await.is_err());
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn who_waits_in_the_queue_when_the_shutdown_begins_is_still_served() {
+    worker(async {
+        let world = World::new();
+        let shutdown = CancellationToken::new();
+        let (address, serving) = echo_loop(&world, shutdown.clone()).await;
+        // The loop has not run yet: the kernel alone has answered these.
+        let clients: Vec<_> = (0..20)
+            .map(|_| std::net::TcpStream::connect(address).unwrap())
+            .collect();
+        shutdown.cancel();
+        for client in clients {
+            client.set_nonblocking(true).unwrap();
+            let mut client = TcpStream::from_std(client).unwrap();
+            client.write_all(b"a").await.unwrap();
+            client.read_exact(&mut [0]).await.unwrap();
+        }
         serving.await.unwrap();
         assert!(TcpStream::connect(address).await.is_err());
     })

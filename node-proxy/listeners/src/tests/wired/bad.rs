@@ -222,7 +222,10 @@ async fn rapid_resets_end_their_connection_and_no_other() {
 #[tokio::test]
 async fn heads_that_drip_in_are_cut_off_while_others_are_served() {
     worker(async {
-        let mut settings = Settings::default();
+        let mut settings = Settings {
+            linger: Duration::ZERO,
+            ..Settings::default()
+        };
         settings.http.header_time = Duration::from_millis(300);
         let mesh = Mesh::with(true, http_app, settings).await;
         let drippers: Vec<_> = (0..50)

@@ -72,7 +72,12 @@ struct Mesh {
 impl Mesh {
     /// With an application that listens on an address of the pod's.
     async fn new(http: bool, handle: fn(TcpStream) -> JoinHandle<()>) -> Self {
-        Self::with(http, handle, Settings::default()).await
+        // At the end of a test nobody waits for requests on idle connections.
+        let settings = Settings {
+            linger: Duration::ZERO,
+            ..Settings::default()
+        };
+        Self::with(http, handle, settings).await
     }
 
     async fn with(http: bool, handle: fn(TcpStream) -> JoinHandle<()>, settings: Settings) -> Self {
