@@ -184,12 +184,15 @@ async fn run(arguments: Arguments) -> anyhow::Result<()> {
         // Whoever waits for a pod's capture asks our successor.
         asked.abort();
     }
-    let superseded = successors.finish(|| keeper::passed(&pods, &gateways)).await;
-    // Else it is the successor's to say.
-    let taken_away = !superseded && is_taken_away(&arguments, api.as_ref()).await;
-    let released = match taken_away {
-        true => leave(plugin, conditions, &pods).await,
-        false => pods.released(),
+    // What becomes of a node that a successor has is the successor's to say.
+    let ours = !*successors.superseded().borrow();
+    let taken_away = ours && is_taken_away(&arguments, api.as_ref()).await;
+    let (superseded, released, limit) = if taken_away {
+        let released = leave(plugin, conditions, &pods).await;
+        (false, released, arguments.drain().saturating_sub(LEAVING))
+    } else {
+        let handed = successors.finish(|| keeper::passed(&pods, &gateways));
+        (handed.await, pods.released(), arguments.drain())
     };
     tracing::info!("draining");
     let queries = pods.queries();
@@ -197,7 +200,7 @@ async fn run(arguments: Arguments) -> anyhow::Result<()> {
     drop((pods, gateways));
     shutdown.cancel();
     queries.close();
-    tokio::join!(workers.drain(arguments.drain()), queries.wait());
+    tokio::join!(workers.drain(limit), queries.wait());
     tokio::task::block_in_place(|| released.restore());
     streaming.abort();
     admin.abort();
