@@ -6,7 +6,7 @@ SHELL := /usr/bin/env bash
 export CARGO_TARGET_DIR ?= $(if $(XDG_CACHE_HOME),$(XDG_CACHE_HOME),$(HOME)/.cache)/heddle/target
 export CARGO_TERM_COLOR ?= always
 
-.PHONY: help demo test lint golden bench cluster cluster-down cluster-test deny generate fmt
+.PHONY: help demo test lint golden bench images charts cluster cluster-down cluster-test conformance deny generate fmt
 
 help: ## This list
 	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -37,8 +37,18 @@ cluster: ## A three-node Kubernetes on this machine (root, Go): starts it, print
 cluster-down: ## Ends that cluster; nothing of it is left
 	@scripts/cluster.sh down
 
-cluster-test: ## Tests the cluster itself, from up to down
+cluster-test: ## Tests the cluster, and Heddle on it, from up to down
 	@scripts/cluster.sh test
+
+conformance: ## The Gateway API mesh conformance suite, 1.7.0 and 1.6.3, against Heddle on the running cluster
+	@scripts/conformance.sh
+	@scripts/conformance.sh --suite 1.6.3
+
+images: ## The container image as a tar file, with its SBOM (needs no container engine)
+	@scripts/images.sh
+
+charts: ## Lints and renders the charts
+	@scripts/charts.sh
 
 deny: ## Licences, sources and duplicates of dependencies (installs cargo-deny if absent)
 	@command -v cargo-deny >/dev/null || cargo install --locked cargo-deny --version 0.20.2
