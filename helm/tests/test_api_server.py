@@ -119,7 +119,7 @@ class Others(OnAServer):
 
     def has(self, version: str, channel: str = "standard") -> None:
         """Somebody has installed the Gateway API."""
-        files = [file.read_text() for file in sorted((CRDS / "files/gateway-api").iterdir()) if "vap" not in file.name]
+        files = [file.read_text() for file in sorted((CRDS / "files/gateway-api").glob("*.yaml")) if "vap" not in file.name]
         text = "\n---\n".join(files).replace("bundle-version: v1.7.0", f"bundle-version: {version}").replace("channel: standard", f"channel: {channel}")
         self.server.kubectl("apply", "--server-side", "-f", "-", stdin=text)
 
@@ -210,6 +210,10 @@ class Allowed(OnAServer):
         wanted += [("create", "secrets", *inside), ("get", "secrets/heddle-ca", *inside), ("update", "secrets/heddle-ca", *inside)]
         wanted += [("create", "configmaps", *inside), ("patch", "configmaps/heddle-trust-bundle", *inside), ("get", "pods", *inside)]
         wanted += [("create", "leases.coordination.k8s.io", *inside), ("update", "leases.coordination.k8s.io/heddle-control-plane", *inside)]
+        wanted += [("get", f"customresourcedefinitions.apiextensions.k8s.io/{kind}.gateway.networking.k8s.io")
+                   for kind in ("gatewayclasses", "gateways", "httproutes", "grpcroutes", "referencegrants")]
+        wanted += [(verb, "clustertrustbundles.certificates.k8s.io/heddle.dev:mesh:roots") for verb in ("get", "patch")]
+        wanted += [("create", "clustertrustbundles.certificates.k8s.io"), ("attest", "signers.certificates.k8s.io/heddle.dev/mesh")]
         self.assertEqual([one for one in wanted if not self.may(CONTROL_PLANE, *one)], [])
 
     def test_the_control_plane_changes_nothing_else(self) -> None:
@@ -217,7 +221,8 @@ class Allowed(OnAServer):
         forbidden = [("update", "secrets/another", *inside), ("get", "secrets/another", *inside), ("delete", "secrets/heddle-ca", *inside), ("create", "secrets", "default"),
                      ("update", "httproutes.gateway.networking.k8s.io"), ("patch", "httproutes.gateway.networking.k8s.io"), ("create", "pods", *inside),
                      ("patch", "pods"), ("update", "configmaps/another", *inside), ("update", "leases.coordination.k8s.io/another", *inside),
-                     ("impersonate", "users"), ("create", "serviceaccounts/token", *inside)]
+                     ("impersonate", "users"), ("attest", "signers.certificates.k8s.io/another/signer"), ("patch", "clustertrustbundles.certificates.k8s.io/another"),
+                     ("list", "customresourcedefinitions.apiextensions.k8s.io"), ("create", "serviceaccounts/token", *inside)]
         self.assertEqual([one for one in forbidden if self.may(CONTROL_PLANE, *one)], [])
 
     def test_a_node_proxy_may_patch_pods_statuses_and_see_its_own_daemonset(self) -> None:
