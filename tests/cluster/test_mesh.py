@@ -171,7 +171,8 @@ class Disturbed(unittest.TestCase):
 
     def kill_leader(self) -> None:
         def leader() -> str:
-            return mesh.get("lease", "heddle-control-plane", "-n", mesh.NAMESPACE)["spec"].get("holderIdentity", "")
+            # The pod's name, and what tells one run from the next.
+            return mesh.get("lease", "heddle-control-plane", "-n", mesh.NAMESPACE)["spec"].get("holderIdentity", "").partition("_")[0]
         old = leader()
         kubectl("-n", mesh.NAMESPACE, "delete", "pod", old, "--grace-period=0", "--force")
         wait_for("another leader", 60, lambda: leader() not in ("", old))
