@@ -6,6 +6,7 @@
 import json
 import os
 import socket
+import subprocess
 import sys
 import time
 import unittest
@@ -41,7 +42,7 @@ def tearDownModule() -> None:
 
 def load_tests(loader: unittest.TestLoader, _tests: object, _pattern: object) -> unittest.TestSuite:
     """The order: installed, used, disturbed, gone."""
-    cases = (Installed, Canary, Wire, Disturbed)
+    cases = (Installed, Canary, Wire, Disturbed, Conformance)
     return unittest.TestSuite(loader.loadTestsFromTestCase(case) for case in cases)
 
 
@@ -184,6 +185,15 @@ class Disturbed(unittest.TestCase):
     def test_4_helm_upgrades(self) -> None:
         self.lossless("upgrade", lambda: (mesh.upgrade("--set", "controlPlane.podAnnotations.revision=two", "--set", "nodeProxy.podAnnotations.revision=two"),
                                           mesh.rolled_out(mesh.NAMESPACE, mesh.CONTROL_PLANE, mesh.NODE_PROXY)))
+
+
+class Conformance(unittest.TestCase):
+    """The Gateway API's own tests."""
+
+    def test_every_mesh_test_of_the_suite_passes_and_none_is_skipped(self) -> None:
+        command = [mesh.ROOT / "scripts/conformance.sh", "--profile", "mesh"]
+        done = subprocess.run(command, env={**os.environ, "KUBECONFIG": str(layout.KUBECONFIG)}, stdout=subprocess.PIPE, text=True, check=False)
+        self.assertEqual((done.returncode, done.stdout.splitlines()[-1:]), (0, ["23 passed, 0 failed"]), done.stdout)
 
 
 if __name__ == "__main__":
