@@ -109,7 +109,23 @@ pub(crate) fn tell_nft(netns: &Netns, commands: &str) -> Result<(), CommandError
 pub(crate) fn failure(arguments: &[&str], answer: &Answer) -> CommandError {
     CommandError::Failed {
         command: format!("nft {}", arguments.join(" ")),
-        message: first_lines(&answer.stderr),
+        message: format!("{}{}", first_lines(&answer.stderr), lacking(&answer.stderr)),
+    }
+}
+
+/// What to do about a kernel that knows no nftables. Without nfnetlink it has no such socket (EPROTONOSUPPORT), without nf_tables
+/// nobody answers the request (EINVAL), and without the family inet the table is refused (EOPNOTSUPP, EAFNOSUPPORT).
+fn lacking(stderr: &str) -> &'static str {
+    let unknown = [
+        "Protocol not supported",
+        "cache initialization failed: Invalid argument",
+        "Operation not supported",
+        "Address family not supported",
+    ];
+    if unknown.iter().any(|said| stderr.contains(said)) {
+        " (this node's kernel must have nftables: CONFIG_NF_TABLES_INET with NFT_CT, NFT_FIB_INET, NFT_REDIR and NFT_REJECT_INET; if they are modules, try `modprobe nf_tables`)"
+    } else {
+        ""
     }
 }
 

@@ -12,7 +12,7 @@ use std::{
     fs,
     io::{self, Read, Write},
     net::{Ipv4Addr, SocketAddr, TcpListener},
-    os::unix::fs::symlink,
+    os::unix::fs::{PermissionsExt, symlink},
     path::{Path, PathBuf},
     process::{Child, Command, ExitCode, Output, Stdio},
     thread,
@@ -32,6 +32,8 @@ use heddle_testbed::{NETNS_FOLDER, Node, Pod, Process, Testbed, enter, is_inside
 
 const NAME: &str =
     "a_new_pod_waits_for_its_capture_and_is_found_again_after_a_restart_by_file_and_by_process";
+const WITHOUT: &str =
+    "on_a_node_without_nftables_a_new_pod_waits_and_is_told_why_and_no_pod_loses_its_network";
 const NODE: &str = "node-a";
 const SERVER_UID: &str = "11111111-2222-3333-4444-555555555555";
 /// Far longer than anything here takes; only a failing test waits for it.
@@ -46,26 +48,41 @@ fn main() -> ExitCode {
     }
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     if arguments.iter().any(|argument| argument == "--list") {
-        println!("{NAME}: test");
+        println!("{NAME}: test\n{WITHOUT}: test");
         return ExitCode::SUCCESS;
     }
-    let mut filters = arguments.iter().filter(|a| !a.starts_with('-')).peekable();
-    if filters.peek().is_some() && !filters.any(|filter| NAME.contains(filter.as_str())) {
-        return ExitCode::SUCCESS;
-    }
-    if !is_inside() {
-        return enter().unwrap_or_else(failed);
-    }
-    match enrolment() {
-        Ok(()) => {
-            println!("\nrunning 1 test\ntest {NAME} ... ok\n");
-            ExitCode::SUCCESS
+    let filters = arguments.iter().filter(|a| !a.starts_with('-'));
+    let filters: Vec<&String> = filters.collect();
+    let wanted = |name: &str| filters.is_empty() || filters.iter().any(|f| name.contains(*f));
+    let tests: [(&str, fn() -> anyhow::Result<()>); 2] =
+        [(NAME, enrolment), (WITHOUT, without_nftables)];
+    let chosen: Vec<_> = tests.into_iter().filter(|test| wanted(test.0)).collect();
+    match chosen.as_slice() {
+        [] => ExitCode::SUCCESS,
+        [_] if !is_inside() => enter().unwrap_or_else(failed),
+        [(name, test)] => {
+            let result = test();
+            let verdict = if result.is_ok() { "ok" } else { "FAILED" };
+            println!("\nrunning 1 test\ntest {name} ... {verdict}\n");
+            result.map_or_else(failed, |()| ExitCode::SUCCESS)
         }
-        Err(error) => {
-            println!("\nrunning 1 test\ntest {NAME} ... FAILED\n");
-            failed(error)
+        // A testbed each: it ends with the process that is inside.
+        several => one_by_one(several.iter().map(|(name, _)| *name)).unwrap_or_else(failed),
+    }
+}
+
+fn one_by_one<'a>(names: impl Iterator<Item = &'a str>) -> anyhow::Result<ExitCode> {
+    let mut worst = ExitCode::SUCCESS;
+    for name in names {
+        if !Command::new(std::env::current_exe()?)
+            .arg(name)
+            .status()?
+            .success()
+        {
+            worst = ExitCode::FAILURE;
         }
     }
+    Ok(worst)
 }
 
 fn failed(error: anyhow::Error) -> ExitCode {
@@ -134,9 +151,15 @@ impl World {
 
     /// Starts the proxy; nobody is at its control plane's address.
     fn start(&self, processes: &str) -> anyhow::Result<Process> {
+        self.start_with(processes, &std::env::var("PATH")?)
+    }
+
+    /// Starts it with programs from other folders.
+    fn start_with(&self, processes: &str, path: &str) -> anyhow::Result<Process> {
         let mut command = self
             .bed
             .on_node(NODE, env!("CARGO_BIN_EXE_heddle-node-proxy"));
+        command.env("PATH", path);
         command
             .args(["--node", NODE, "--workers", "2"])
             .args(["--control-plane", "https://172.18.0.1:15012"]);
@@ -323,5 +346,57 @@ fn enrolment() -> anyhow::Result<()> {
     }
     let check = world.called("CHECK", client, resources::CLIENT_UID, 0)?;
     anyhow::ensure!(code(&check)? == 3, "{check:?}");
+    Ok(())
+}
+
+/// What nft says, and how it ends, where the kernel has no nfnetlink.
+const NO_NFTABLES: &str = "mnl.c:60: Unable to initialize Netlink socket: Protocol not supported";
+
+fn without_nftables() -> anyhow::Result<()> {
+    let world = World::new()?;
+    let (client, server) = (&world.client, &world.server);
+    let programs = world.files.join("programs");
+    fs::create_dir_all(&programs)?;
+    let nft = programs.join("nft");
+    fs::write(
+        &nft,
+        format!("#!/bin/sh\necho '{NO_NFTABLES}' >&2\nexit 3\n"),
+    )?;
+    fs::set_permissions(&nft, fs::Permissions::from_mode(0o755))?;
+    let path = format!("{}:{}", programs.display(), std::env::var("PATH")?);
+
+    // One pod runs when the proxy comes, and one is started then.
+    let mut proxy = world.start_with("proc", &path)?;
+    let begun = Instant::now();
+    while !proxy.log().contains("not captured") {
+        let running = proxy.ended().is_none() && begun.elapsed() < PATIENCE;
+        anyhow::ensure!(running, "{}", proxy.log());
+        thread::sleep(Duration::from_millis(5));
+    }
+    let log = proxy.log();
+    anyhow::ensure!(
+        log.contains(NO_NFTABLES) && log.contains("CONFIG_NF_TABLES_INET"),
+        "{log}"
+    );
+    let refused = world.called("ADD", client, resources::CLIENT_UID, 1)?;
+    // 11: try again later (CNI specification, "Error"), and the kubelet's Event tells why.
+    anyhow::ensure!(code(&refused)? == 11, "{refused:?}");
+    let said = String::from_utf8_lossy(&refused.stdout);
+    anyhow::ensure!(said.contains("CONFIG_NF_TABLES_INET"), "{said}");
+    // The running pod talks as it did, and so does one outside of the mesh when it is started.
+    let direct = SocketAddr::from((resources::SERVER, 8080));
+    let mut stream = world.bed.connect(&client.netns(), direct, PATIENCE)?;
+    let mut text = String::new();
+    stream.read_to_string(&mut text)?;
+    anyhow::ensure!(text == "hello", "{text}");
+    let outside = world.called("ADD", server, SERVER_UID, 60)?;
+    anyhow::ensure!(outside.status.success(), "{outside:?}\n{}", proxy.log());
+
+    // The kernel learns it: nothing has to be restarted.
+    fs::remove_file(&nft)?;
+    let added = world.called("ADD", client, resources::CLIENT_UID, 60)?;
+    anyhow::ensure!(added.status.success(), "{added:?}\n{}", proxy.log());
+    world.answered(&mut proxy)?;
+    proxy.kill();
     Ok(())
 }
