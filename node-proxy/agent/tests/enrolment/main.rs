@@ -41,6 +41,8 @@ const PATIENCE: Duration = Duration::from_secs(20);
 /// Unlike what any program would write: it has to come back as it is.
 const RESULT: &str = r#"{"cniVersion":"1.1.0", "ips":[{"address":"10.244.1.2/32"}],"x":1.50e0}"#;
 
+type Test = fn() -> anyhow::Result<()>;
+
 fn main() -> ExitCode {
     let runtime = Environment::of_this_process();
     if runtime.command.is_some() {
@@ -54,8 +56,7 @@ fn main() -> ExitCode {
     let filters = arguments.iter().filter(|a| !a.starts_with('-'));
     let filters: Vec<&String> = filters.collect();
     let wanted = |name: &str| filters.is_empty() || filters.iter().any(|f| name.contains(*f));
-    let tests: [(&str, fn() -> anyhow::Result<()>); 2] =
-        [(NAME, enrolment), (WITHOUT, without_nftables)];
+    let tests: [(&str, Test); 2] = [(NAME, enrolment), (WITHOUT, without_nftables)];
     let chosen: Vec<_> = tests.into_iter().filter(|test| wanted(test.0)).collect();
     match chosen.as_slice() {
         [] => ExitCode::SUCCESS,
