@@ -3,7 +3,6 @@
 `scripts/cluster.sh test` runs this; it ends a running cluster first. Times are printed and not judged.
 """
 
-import json
 import os
 import socket
 import subprocess

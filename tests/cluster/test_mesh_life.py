@@ -1,28 +1,39 @@
-"""What a pod's life is like in the mesh: probes, logs, Jobs, names, neighbours outside of it, coming and going; and what goes wrong around it."""
+"""What a pod's life is like in the mesh: probes, logs, Jobs, names, neighbours outside of it, webhooks, coming and going."""
 
+import base64
 import json
+import os
 import subprocess
 import sys
 import time
 import unittest
+from pathlib import Path
 
-import test_mesh
-from harness import build, control_plane, layout, mesh, node, process
+from harness import build, cluster, layout, mesh, node, pki
 from harness.control_plane import kubectl
 from harness.layout import NODES
 from harness.process import ClusterError, run, wait_for
 
 LIFE = "life"
 PROBED = "http://probed/"
+FAMILIES = (layout.IPV4, layout.IPV6) if Path("/proc/sys/net/ipv6").exists() else (layout.IPV4,)
 
 
 def load_tests(loader: unittest.TestLoader, _tests: object, _pattern: object) -> unittest.TestSuite:
-    """The order: life, enrolment, trouble, and the end."""
-    return unittest.TestSuite(loader.loadTestsFromTestCase(case) for case in (Life, Enrolment, Trouble, Uninstalled))
+    """The order: life, enrolment, and the end."""
+    return unittest.TestSuite(loader.loadTestsFromTestCase(case) for case in (Life, Enrolment, Uninstalled))
 
 
 def setUpModule() -> None:
-    test_mesh.setUpModule()
+    begin(FAMILIES)
+
+
+def begin(families: tuple[layout.Family, ...]) -> None:
+    """A cluster with Heddle and the pods of this file."""
+    cluster.down()
+    tarball = mesh.image()
+    cluster.up(families)
+    cluster.load([tarball])
     mesh.install()
     kubectl("apply", "--server-side", "-f", layout.SOURCE / "testdata/life.yaml")
     mesh.rolled_out(LIFE, "deployment/probed", "statefulset/member")
@@ -30,7 +41,8 @@ def setUpModule() -> None:
 
 
 def tearDownModule() -> None:
-    test_mesh.tearDownModule()
+    if "HEDDLE_KEEP_CLUSTER" not in os.environ:
+        cluster.down()
 
 
 def say(what: str) -> None:
@@ -111,6 +123,66 @@ class Life(unittest.TestCase):
         wait_for("the answer", 20, lambda: ask("client", PROBED, count=1).ok == 1)
 
 
+    @unittest.skipIf(layout.IPV6 not in FAMILIES, "this machine has no IPv6")
+    def test_pods_talk_over_ipv6_with_mutual_tls_and_by_policy(self) -> None:
+        mesh.apply(json.dumps({
+            "apiVersion": "v1", "kind": "Service", "metadata": {"name": "six", "namespace": LIFE},
+            "spec": {"selector": {"app": "member"}, "ipFamilyPolicy": "SingleStack", "ipFamilies": ["IPv6"], "ports": [{"name": "http", "port": 80, "targetPort": 8080}]},
+        }))
+        self.addCleanup(kubectl, "-n", LIFE, "delete", "service", "six")
+        of = {name: [entry["ip"] for entry in mesh.get("pod", name, "-n", LIFE)["status"]["podIPs"]] for name in ("client", "member-0")}
+        six = {name: next(address for address in addresses if ":" in address) for name, addresses in of.items()}
+        wait_for("an answer by IPv6", 20, lambda: ask("client", "http://six/", count=1).ok == 1)
+        for url in ("http://six/", f"http://[{six['member-0']}]:8080/"):
+            tally = ask("client", url, count=20)
+            self.assertEqual((tally.failed, tally.identities), (0, {f"spiffe://cluster.local/ns/{LIFE}/sa/default"}), tally.errors)
+            self.assertEqual(tally.clients, {six["client"]})
+        self.assertEqual(ask("outside", f"http://[{six['member-0']}]:8080/", count=2).ok, 0, "no plain text is taken, by IPv6 either")
+
+    def test_the_api_server_reaches_a_webhook_that_takes_plain_text_and_no_other(self) -> None:
+        self.webhook()
+        def created() -> str:
+            """The API server's complaint, if it has one."""
+            try:
+                kubectl("-n", LIFE, "create", "configmap", "seen")
+            except ClusterError as error:
+                return str(error)
+            kubectl("-n", LIFE, "delete", "configmap", "seen")
+            return ""
+        self.assertIn("failed calling webhook", created())
+        kubectl("-n", LIFE, "annotate", "pod", "hook", "heddle.dev/mtls=permissive")
+        wait_for("the webhook's answer", 30, lambda: created() == "")
+        # From its own address: neither a node's nor a pod's.
+        self.assertIn(f"review from {layout.API_ADDRESS}", kubectl("-n", LIFE, "logs", "hook"))
+
+    def webhook(self) -> None:
+        """A webhook in a pod of the mesh, asked for each ConfigMap of the name `seen`."""
+        pki.issue("hook", "/CN=hook", [f"hook.{LIFE}.svc"])
+        kubectl("-n", LIFE, "create", "secret", "tls", "hook", f"--cert={pki.certificate('hook')}", f"--key={pki.key('hook')}")
+        meta = {"name": "hook", "namespace": LIFE}
+        container = {
+            "name": "hook", "image": layout.PROBE_IMAGE, "imagePullPolicy": "Never", "command": ["/probe", "webhook", ":8443", "/tls/tls.crt", "/tls/tls.key"],
+            "volumeMounts": [{"name": "tls", "mountPath": "/tls"}], "readinessProbe": {"tcpSocket": {"port": 8443}, "periodSeconds": 1},
+        }
+        for made in (
+            {"apiVersion": "v1", "kind": "Pod", "metadata": {**meta, "labels": {"app": "hook"}},
+             "spec": {"terminationGracePeriodSeconds": 0, "containers": [container], "volumes": [{"name": "tls", "secret": {"secretName": "hook"}}]}},
+            {"apiVersion": "v1", "kind": "Service", "metadata": meta, "spec": {"selector": {"app": "hook"}, "ports": [{"port": 443, "targetPort": 8443}]}},
+        ):
+            mesh.apply(json.dumps(made))
+        kubectl("-n", LIFE, "wait", "--for=condition=Ready", "pod/hook", "--timeout=60s")
+        mesh.apply(json.dumps({
+            "apiVersion": "admissionregistration.k8s.io/v1", "kind": "ValidatingWebhookConfiguration", "metadata": {"name": "hook"},
+            "webhooks": [{
+                "name": "hook.life.test", "failurePolicy": "Fail", "sideEffects": "None", "admissionReviewVersions": ["v1"], "timeoutSeconds": 2,
+                "rules": [{"apiGroups": [""], "apiVersions": ["v1"], "operations": ["CREATE"], "resources": ["configmaps"]}],
+                "matchConditions": [{"name": "seen", "expression": "object.metadata.name == 'seen'"}],
+                "clientConfig": {"caBundle": base64.b64encode(pki.CA.read_bytes()).decode(), "service": {"name": "hook", "namespace": LIFE, "port": 443}},
+            }],
+        }))
+        self.addCleanup(kubectl, "delete", "validatingwebhookconfiguration", "hook")
+
+
 class Enrolment(unittest.TestCase):
     """Pods come into the mesh and leave it as they run."""
 
@@ -147,55 +219,6 @@ class Enrolment(unittest.TestCase):
         }))
         kubectl("-n", LIFE, "wait", "--for=condition=Ready", f"pod/{name}", "--timeout=60s")
         return mesh.get("pod", name, "-n", LIFE)["status"]["podIP"]
-
-
-class Trouble(unittest.TestCase):
-    """What goes wrong harms what it concerns, is said, and is over when it is mended."""
-
-    def cni(self, *command: str) -> str:
-        return run(*node.inside(NODES[0]), *command)
-
-    def names_heddle(self, file: str) -> bool:
-        return "heddle-cni" in self.cni("cat", f"/etc/cni/net.d/{file}")
-
-    def test_1_a_file_that_another_plugin_writes_anew_gets_our_entry_again(self) -> None:
-        file = self.cni("ls", "/etc/cni/net.d").split()[0]
-        original = self.cni("cat", f"/etc/cni/net.d/{file}.heddle-original")
-        run(*node.inside(NODES[0]), "tee", f"/etc/cni/net.d/{file}", input=original)
-        wait_for("our entry", 20, lambda: self.names_heddle(file))
-
-    def test_2_a_corrupt_file_is_left_and_said_and_mended_when_it_is_whole(self) -> None:
-        file = self.cni("ls", "/etc/cni/net.d").split()[0]
-        whole = self.cni("cat", f"/etc/cni/net.d/{file}")
-        run(*node.inside(NODES[0]), "tee", f"/etc/cni/net.d/{file}", input="{ this is no JSON")
-        proxy = next(pod["metadata"]["name"] for pod in mesh.pods(mesh.NAMESPACE, "app.kubernetes.io/component=node-proxy") if pod["spec"]["nodeName"] == "node1")
-        wait_for("the complaint", 30, lambda: f"{file} is left as it is" in kubectl("-n", mesh.NAMESPACE, "logs", proxy))
-        self.assertEqual(self.cni("cat", f"/etc/cni/net.d/{file}"), "{ this is no JSON")
-        run(*node.inside(NODES[0]), "tee", f"/etc/cni/net.d/{file}", input=whole)
-        self.assertEqual(ask("client", PROBED).failed, 0)
-
-    def test_3_without_rights_what_is_known_stays_and_comes_back_with_them(self) -> None:
-        binding = kubectl("get", "clusterrolebinding", "heddle-control-plane", "-o", "yaml")
-        kubectl("delete", "clusterrolebinding", "heddle-control-plane")
-        try:
-            time.sleep(5)
-            self.assertEqual(ask("client", PROBED, count=20).failed, 0)
-        finally:
-            mesh.apply("\n".join(line for line in binding.splitlines() if not line.strip().startswith(("resourceVersion:", "uid:", "creationTimestamp:"))))
-        kubectl("-n", LIFE, "scale", "deployment/probed", "--replicas=2")
-        mesh.rolled_out(LIFE, "deployment/probed")
-        wait_for("the new pod is enrolled", 30, lambda: all(mesh.condition(pod["metadata"]["name"], LIFE).get("status") == "True" for pod in mesh.pods(LIFE, "app=probed")))
-
-    def test_4_traffic_goes_on_while_the_api_server_is_away(self) -> None:
-        load = mesh.Load(LIFE, "api-away", PROBED, rate=50)
-        load.wait_for(50)
-        process.stop(["kube-apiserver"])
-        time.sleep(15)
-        control_plane.start_api_server((layout.IPV4,))
-        control_plane.wait_ready()
-        tally = load.end()
-        say(f"API server away for 15 s: {tally.ok} answered, {tally.failed} lost")
-        self.assertEqual(tally.failed, 0, tally.errors)
 
 
 class Uninstalled(unittest.TestCase):

@@ -12,7 +12,7 @@ import tempfile
 from pathlib import Path
 
 from runner import documents, execution, kubernetes, programs, results
-from runner.kubernetes import Cluster, ConformanceError
+from runner.kubernetes import ConformanceError
 from runner.results import PASSED, SETUP, SKIPPED, Result, Run
 from runner.suites import CACHE, CHECKOUT, DOCS, PROFILES, SUITES, Profile, Suite
 
