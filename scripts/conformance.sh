@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # The Gateway API conformance suite against Heddle, installed on a running cluster: `conformance.sh [--suite 1.7.0|1.6.3]
-# [--profile mesh|gateway-http] [--run TEST]... [--smoke] [--install-crds]`, or `conformance.sh test` for the tests of the runner itself.
+# [--profile mesh|gateway-http] [--run TEST]... [--no-documents] [--smoke] [--install-crds]`, or `conformance.sh test` for the tests of the runner itself.
 # docs/conformance/README.md says more.
 set -euo pipefail
 cd "$(dirname "$0")/.."

@@ -8,13 +8,14 @@ import subprocess
 import sys
 from pathlib import Path
 
-from harness import cluster, layout, node
+from harness import able, cluster, layout, node
 from harness.process import ClusterError
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     commands = parser.add_subparsers(dest="command", required=True)
+    commands.add_parser("able", help="say what this machine lacks for a cluster; fails if it lacks something")
     commands.add_parser("build", help="build the programs and images that the cache lacks")
     up = commands.add_parser("up", help="start the cluster and print the path of its kubeconfig")
     up.add_argument("--dual-stack", action="store_true", help="IPv6 beside IPv4 (a running cluster stays as it is)")
@@ -25,6 +26,9 @@ def main() -> int:
     execute.add_argument("node", choices=[each.name for each in layout.NODES])
     execute.add_argument("argument", nargs=argparse.REMAINDER)
     arguments = parser.parse_args()
+    if arguments.command == "able":
+        lacking = able.lacking()
+        return fail(f"this machine lacks {', '.join(lacking)}") if lacking else 0
     if os.geteuid() != 0:
         return fail("needs root: it makes namespaces, links and cgroups")
     try:

@@ -190,7 +190,7 @@ class Conformance(unittest.TestCase):
     """The Gateway API's own tests."""
 
     def test_every_mesh_test_of_the_suite_passes_and_none_is_skipped(self) -> None:
-        command = [mesh.ROOT / "scripts/conformance.sh", "--profile", "mesh"]
+        command = [mesh.ROOT / "scripts/conformance.sh", "--profile", "mesh", "--no-documents"]
         done = subprocess.run(command, env={**os.environ, "KUBECONFIG": str(layout.KUBECONFIG)}, stdout=subprocess.PIPE, text=True, check=False)
         self.assertEqual((done.returncode, done.stdout.splitlines()[-1:]), (0, ["23 passed, 0 failed"]), done.stdout)
 

@@ -25,6 +25,7 @@ def main() -> int:
     parser.add_argument("--suite", choices=SUITES, default="1.7.0", help="release of Gateway API (default: %(default)s)")
     parser.add_argument("--profile", choices=PROFILES, default="mesh", help="what of it (default: %(default)s)")
     parser.add_argument("--run", metavar="TEST", action="append", default=[], help="only this test; may be repeated; writes no document")
+    parser.add_argument("--no-documents", action="store_true", help="write nothing into docs/conformance")
     parser.add_argument("--smoke", action="store_true", help="only build everything, and see that it starts; needs no cluster")
     parser.add_argument("--install-crds", action="store_true", help="only install the CRDs of the release and the profile's channel")
     arguments = parser.parse_args()
@@ -41,7 +42,7 @@ def main() -> int:
                 cluster = kubernetes.connect(kubernetes.default_kubeconfig())
                 kubernetes.install_crds(cluster, programs.module_folder(suite, "sigs.k8s.io/gateway-api"), suite.tag, profile.channel)
                 return 0
-            return perform(suite, profile, arguments.run)
+            return perform(suite, profile, arguments.run, documented=not arguments.no_documents)
         except BlockingIOError:
             return fail("another run is going on")
         except ConformanceError as error:
@@ -65,7 +66,7 @@ def smoke(suite: Suite) -> int:
     return 0
 
 
-def perform(suite: Suite, profile: Profile, only: list[str]) -> int:
+def perform(suite: Suite, profile: Profile, only: list[str], *, documented: bool) -> int:
     features = programs.tests_and_features(suite)
     chosen = chosen_tests(profile, features)
     if unknown := sorted(set(only) - chosen):
@@ -85,7 +86,7 @@ def perform(suite: Suite, profile: Profile, only: list[str]) -> int:
         counted = results.select(run, only or chosen)
         if any(result.outcome != PASSED for result in counted):
             kubernetes.keep_evidence(cluster, namespace, folder)
-        if not only and run.results:
+        if documented and not only and run.results:
             write_documents(suite, profile, run, counted, features, report)
     finally:
         kubernetes.remove_leftovers(cluster)
