@@ -4,9 +4,21 @@ set -uo pipefail
 cd "$(dirname "$0")/.."
 source scripts/prerequisites.sh
 
-log=$(mktemp)
-trap 'rm -f "$log"' EXIT
+log=$(mktemp) programs=$(mktemp)
+builder=
+# The build ends with us: nobody waits for it then.
+trap 'rm -f "$log" "$programs"; [ -z "$builder" ] || kill -- "-$builder" 2>/dev/null' EXIT
 failed=0
+
+# A cluster's programs (Go) take long to build and are not needed before the end: meanwhile, and with what the rest leaves of the processors.
+build_cluster() { scripts/cluster.sh build && scripts/conformance.sh --smoke; }
+if lacking=$(scripts/cluster.sh able 2>&1); then
+  echo "== the test cluster's programs are built meanwhile"
+  set -m
+  build_cluster >"$programs" 2>&1 &
+  builder=$!
+  set +m
+fi
 
 step() {
   echo
@@ -29,6 +41,22 @@ echo "== tools"
 for tests in "scripts/images.sh --test" "scripts/conformance.sh test"; do
   $tests 2>&1 | tee -a "$log" || failed=1
 done
+
+echo
+echo "== cluster"
+if [ -z "$builder" ]; then
+  echo "Heddle was NOT tested on a cluster. $lacking"
+elif ! wait "$builder"; then
+  cat "$programs"
+  echo "error: the test cluster's programs could not be built"
+  failed=1
+else
+  builder=
+  grep -E '^(cluster|conformance): ' "$programs"
+  for tests in "scripts/charts.sh" "scripts/charts.sh api-server" "scripts/cluster.sh test"; do
+    HEDDLE_PROFILE=dev $tests 2>&1 | tee -a "$log" || failed=1
+  done
+fi
 
 # Every test program closes with `test result: ok. 12 passed; 0 failed; ...`.
 read -r passed broken < <(sed 's/\x1b\[[0-9;]*m//g' "$log" |
