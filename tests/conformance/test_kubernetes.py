@@ -5,7 +5,7 @@ import tempfile
 import unittest
 from pathlib import Path
 
-from runner.kubernetes import CHANNEL_ANNOTATION, VERSION_ANNOTATION, Cluster, ConformanceError, install_crds, remove_leftovers, wait_for_heddle
+from runner.kubernetes import CHANNEL_ANNOTATION, SAFE_UPGRADES, VERSION_ANNOTATION, Cluster, ConformanceError, install_crds, remove_leftovers, wait_for_heddle
 
 POLICY = "gateway.networking.k8s.io_vap_safeupgrades.yaml"
 
@@ -23,6 +23,19 @@ class Recorded(Cluster):
             return json.dumps({"items": self.existing.get(str(arguments[1]), [])})
         self.asked.append(" ".join(Path(argument).name if isinstance(argument, Path) else str(argument) for argument in arguments))
         return ""
+
+
+class Denying(Recorded):
+    """Refuses the first object that is applied, once."""
+
+    def __init__(self, reason: str = f"ValidatingAdmissionPolicy '{SAFE_UPGRADES}' denied request") -> None:
+        super().__init__()
+        object.__setattr__(self, "reasons", [reason])
+
+    def kubectl(self, *arguments: object, input: str | None = None) -> str:
+        if arguments[0] == "apply" and self.reasons:
+            raise ConformanceError(self.reasons.pop())
+        return super().kubectl(*arguments, input=input)
 
 
 def named(name: str, **annotations: str) -> dict:
@@ -56,6 +69,16 @@ class Definitions(unittest.TestCase):
     def test_an_empty_cluster_gets_the_definitions_and_then_the_policy(self) -> None:
         applied = [line.split()[-1] for line in self.install("experimental") if line.startswith("apply")]
         self.assertEqual(applied, ["gateway.networking.k8s.io_httproutes.yaml", "gateway.networking.x-k8s.io_xmeshes.yaml", POLICY])
+
+    def test_a_policy_that_is_deleted_and_still_in_force_is_waited_for(self) -> None:
+        cluster = Denying()
+        install_crds(cluster, self.release, "v1.7.0", "experimental")
+        applied = [line.split()[-1] for line in cluster.asked if line.startswith("apply")]
+        self.assertEqual(applied[0], "gateway.networking.k8s.io_httproutes.yaml")
+
+    def test_another_refusal_ends_it(self) -> None:
+        with self.assertRaisesRegex(ConformanceError, "disk is full"):
+            install_crds(Denying("the disk is full"), self.release, "v1.7.0", "experimental")
 
     def test_another_release_is_replaced_with_the_policy_out_of_the_way(self) -> None:
         asked = self.install("standard", definition("httproutes.gateway.networking.k8s.io", "v1.8.0", "standard"))

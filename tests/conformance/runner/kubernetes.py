@@ -5,6 +5,7 @@ import os
 import shutil
 import subprocess
 import sys
+import time
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,6 +16,9 @@ from .suites import CHECKOUT, CONTROLLER, GATEWAY_CLASS, NAMESPACE_PREFIX
 VERSION_ANNOTATION = "gateway.networking.k8s.io/bundle-version"
 CHANNEL_ANNOTATION = "gateway.networking.k8s.io/channel"
 SAFE_UPGRADES = "safe-upgrades.gateway.networking.k8s.io"
+
+POLICY_SECONDS = 30
+"""How long a deleted admission policy may be in force."""
 
 LOG_LINES = 2000
 """How much of each of Heddle's pods is kept after a failure."""
@@ -93,8 +97,21 @@ def install_crds(cluster: Cluster, release: Path, tag: str, channel: str) -> Non
     if surplus := sorted(set(bundled) - wanted):
         cluster.kubectl("delete", "customresourcedefinition", *surplus, "--timeout=60s")
     for file in crd_files(release, channel):
-        cluster.kubectl("apply", "--server-side", "--force-conflicts", "-f", file)
+        apply_definition(cluster, file)
     cluster.kubectl("wait", "--for=condition=Established", "--timeout=60s", *(f"customresourcedefinition/{name}" for name in sorted(wanted)))
+
+
+def apply_definition(cluster: Cluster, file: Path) -> None:
+    """Applies a file. The API server goes by the policy for some moments after that was deleted: until then again."""
+    deadline = time.monotonic() + POLICY_SECONDS
+    while True:
+        try:
+            cluster.kubectl("apply", "--server-side", "--force-conflicts", "-f", file)
+            return
+        except ConformanceError as error:
+            if SAFE_UPGRADES not in str(error) or time.monotonic() > deadline:
+                raise
+        time.sleep(0.5)
 
 
 def is_bundled(definition: dict) -> bool:
