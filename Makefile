@@ -6,7 +6,7 @@ SHELL := /usr/bin/env bash
 export CARGO_TARGET_DIR ?= $(if $(XDG_CACHE_HOME),$(XDG_CACHE_HOME),$(HOME)/.cache)/heddle/target
 export CARGO_TERM_COLOR ?= always
 
-.PHONY: help demo test lint golden bench images charts cluster cluster-down cluster-test conformance deny generate fmt
+.PHONY: help demo test lint golden bench images charts cluster cluster-down cluster-test conformance interop deny generate fmt
 
 help: ## This list
 	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -43,6 +43,9 @@ cluster-test: ## Tests the cluster, and Heddle on it, from up to down
 conformance: ## The Gateway API mesh conformance suite, 1.7.0 and 1.6.3, against Heddle on the running cluster
 	@scripts/conformance.sh
 	@scripts/conformance.sh --suite 1.6.3
+
+interop: ## Heddle against programs of others, and the xDS protocol suite (PART="xds load" takes some parts only)
+	@scripts/interop.sh $(PART)
 
 images: ## The container image as a tar file, with its SBOM (needs no container engine)
 	@scripts/images.sh
