@@ -175,7 +175,7 @@ async fn serve(
     let incoming = serving::listen(arguments, issuer, shutdown.clone()).await?;
     let drain = shutdown.clone();
     let server = heddle_xds_server::server::http2(tonic::transport::Server::builder())
-        .add_service(xds.clone().into_service())
+        .add_routes(xds.clone().into_routes())
         .add_service(certificates.into_service())
         .serve_with_incoming_shutdown(incoming, async move { drain.cancelled().await });
     let mut server = tokio::spawn(server);

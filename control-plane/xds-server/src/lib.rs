@@ -1,4 +1,4 @@
-//! The xDS server: ADS in both variants, to every kind of client.
+//! The xDS server: ADS and the services of one type, in both variants, to every kind of client.
 //!
 //! [`Session`](session::Session) is the protocol of one stream as a pure state machine; [`Server`] authenticates clients, feeds their
 //! sessions with requests, snapshots and the time, and sends what they say. Resources come encoded, in snapshots; this crate never
@@ -27,10 +27,10 @@
 //! });
 //!
 //! // TLS is the caller's: `.tls_config(...)`, or `serve_with_incoming` of accepted TLS streams.
-//! let ads = server.clone().into_service();
+//! let services = server.clone().into_routes();
 //! let shutdown = server.clone();
 //! http2(tonic::transport::Server::builder())
-//!     .add_service(ads)
+//!     .add_routes(services)
 //!     .serve_with_shutdown("0.0.0.0:15012".parse()?, async move {
 //!         let _ = tokio::signal::ctrl_c().await;
 //!         shutdown.drain().await;

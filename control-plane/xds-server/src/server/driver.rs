@@ -5,7 +5,7 @@ use std::{
     time::{Duration, Instant, SystemTime},
 };
 
-use heddle_snapshot::{Role, Snapshot};
+use heddle_snapshot::{Role, Snapshot, TypeUrl};
 use tokio::{
     sync::{mpsc, watch},
     time::{sleep_until, timeout},
@@ -25,9 +25,10 @@ const CAPACITY: usize = 16;
 /// Messages to one client.
 type Responses<P> = mpsc::Sender<Result<<P as Protocol>::Response, Status>>;
 
-/// Admits a stream and starts its task.
+/// Admits a stream and starts its task. `only` is the type that its service is about, if it is about one.
 pub(super) async fn start<P: Protocol>(
     inner: Arc<Inner>,
+    only: Option<TypeUrl>,
     request: Request<Streaming<P::Request>>,
 ) -> Result<mpsc::Receiver<Result<P::Response, Status>>, Status> {
     if *inner.draining.borrow() {
@@ -45,7 +46,17 @@ pub(super) async fn start<P: Protocol>(
         let node = Arc::clone(&identity.node);
         tracing::info!(stream, %node, ?peer, variant = ?P::VARIANT, "stream opened");
         let lease = Lease::new(token, identity, &inner);
-        let ended = run::<P>(&inner, request.into_inner(), lease, &slot, &sender).await;
+        let ended = run::<P>(
+            &inner,
+            Requests {
+                stream: request.into_inner(),
+                only,
+            },
+            lease,
+            &slot,
+            &sender,
+        )
+        .await;
         match ended {
             Ok(()) => tracing::info!(stream, %node, "stream closed by the client"),
             Err(status) => {
@@ -102,18 +113,15 @@ fn recheck_at(identity: &NodeIdentity, interval: Duration) -> tokio::time::Insta
 /// Serves the stream until the client ends it (`Ok`) or we do.
 async fn run<P: Protocol>(
     inner: &Inner,
-    mut requests: Streaming<P::Request>,
+    mut requests: Requests<P>,
     mut lease: Lease,
     slot: &Slot,
     responses: &Responses<P>,
 ) -> Result<(), Status> {
     let mut snapshots = inner.snapshots.clone();
-    let first = timeout(
-        inner.settings.first_request_timeout,
-        next::<P>(&mut requests),
-    )
-    .await
-    .map_err(|_| Status::deadline_exceeded("no request came on this stream"))??;
+    let first = timeout(inner.settings.first_request_timeout, requests.next())
+        .await
+        .map_err(|_| Status::deadline_exceeded("no request came on this stream"))??;
     let Some(first) = first else { return Ok(()) };
     let view = node::view_of(P::node(&first), &lease.identity, &inner.settings)?;
     slot.set_role(view.role);
@@ -148,7 +156,7 @@ struct Desk<'a, P: Protocol> {
 impl<P: Protocol> Desk<'_, P> {
     async fn serve(
         &mut self,
-        requests: &mut Streaming<P::Request>,
+        requests: &mut Requests<P>,
         snapshots: &mut watch::Receiver<Arc<Snapshot>>,
         lease: &mut Lease,
     ) -> Result<(), Status> {
@@ -159,7 +167,7 @@ impl<P: Protocol> Desk<'_, P> {
             let wake = self.session.deadline(Instant::now());
             tokio::select! {
                 () = self.responses.closed() => return Ok(()),
-                request = next::<P>(requests) => match request? {
+                request = requests.next() => match request? {
                     None => return Ok(()),
                     Some(request) => {
                         if let Some(node) = P::node(&request) {
@@ -238,19 +246,49 @@ fn newest(snapshots: &mut watch::Receiver<Arc<Snapshot>>) -> Arc<Snapshot> {
     Arc::clone(&snapshots.borrow_and_update())
 }
 
-/// The next request. What cannot be decoded is the client's fault, not ours.
-async fn next<P: Protocol>(
-    requests: &mut Streaming<P::Request>,
-) -> Result<Option<P::Request>, Status> {
-    requests
-        .message()
-        .await
-        .map_err(|status| match status.code() {
-            Code::Internal => {
-                Status::invalid_argument(format!("malformed request: {}", status.message()))
-            }
-            _ => status,
-        })
+/// What the client sends.
+struct Requests<P: Protocol> {
+    stream: Streaming<P::Request>,
+    only: Option<TypeUrl>,
+}
+
+impl<P: Protocol> Requests<P> {
+    /// The next request. What cannot be decoded is the client's fault, not ours.
+    async fn next(&mut self) -> Result<Option<P::Request>, Status> {
+        let request = self
+            .stream
+            .message()
+            .await
+            .map_err(|status| match status.code() {
+                Code::Internal => {
+                    Status::invalid_argument(format!("malformed request: {}", status.message()))
+                }
+                _ => status,
+            })?;
+        let Some(mut request) = request else {
+            return Ok(None);
+        };
+        check_type(P::type_url(&mut request), self.only)?;
+        Ok(Some(request))
+    }
+}
+
+/// The type may be left out where the service says it, and has to be the service's.
+fn check_type(type_url: &mut String, only: Option<TypeUrl>) -> Result<(), Status> {
+    match only {
+        None if type_url.is_empty() => Err(Status::invalid_argument(
+            "the request has no type_url, which an aggregated stream needs",
+        )),
+        Some(only) if type_url.is_empty() => {
+            only.clone_into(type_url);
+            Ok(())
+        }
+        Some(only) if type_url != only => Err(Status::invalid_argument(format!(
+            "the request is about {:?}, this service is about {only}",
+            type_url.chars().take(200).collect::<String>()
+        ))),
+        _ => Ok(()),
+    }
 }
 
 /// Comes back when the flag is raised.

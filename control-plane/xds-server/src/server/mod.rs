@@ -2,6 +2,7 @@
 //!
 //! All protocol is in [`crate::session`]; here are authentication, admission, tasks and timers.
 
+pub mod api;
 mod clients;
 mod driver;
 mod node;
@@ -13,9 +14,10 @@ use std::{fmt, sync::Arc};
 
 use heddle_snapshot::{Role, Snapshot};
 use tokio::sync::watch;
+use tonic::service::Routes;
 
 pub use clients::ClientState;
-pub use service::AdsService;
+pub use service::{AdsService, DiscoveryService};
 pub use settings::{Settings, http2};
 
 use crate::{
@@ -99,9 +101,21 @@ impl Server {
         }))
     }
 
-    /// For `tonic::transport::Server::add_service` or `tonic::service::Routes`.
+    /// The aggregated service alone, for `tonic::transport::Server::add_service`.
     pub fn into_service(self) -> AdsService {
         AdsService::new(self.0)
+    }
+
+    /// All discovery services, aggregated and for one type each, for `tonic::transport::Server::add_routes`. Streams of one type know
+    /// nothing of each other, so that only an aggregated stream gets changes in order.
+    pub fn into_routes(self) -> Routes {
+        let inner = self.0;
+        Routes::new(DiscoveryService::<api::Aggregated>::new(Arc::clone(&inner)))
+            .add_service(DiscoveryService::<api::Listeners>::new(Arc::clone(&inner)))
+            .add_service(DiscoveryService::<api::Routes>::new(Arc::clone(&inner)))
+            .add_service(DiscoveryService::<api::Clusters>::new(Arc::clone(&inner)))
+            .add_service(DiscoveryService::<api::Endpoints>::new(Arc::clone(&inner)))
+            .add_service(DiscoveryService::<api::Secrets>::new(inner))
     }
 
     /// Who is connected.

@@ -18,6 +18,7 @@ pub(super) trait Protocol: Send + Sync + 'static {
     type Response: prost::Message + Send + 'static;
 
     fn node(request: &Self::Request) -> Option<&Node>;
+    fn type_url(request: &mut Self::Request) -> &mut String;
     fn feed(session: &mut Session, request: &Self::Request, now: Instant) -> Result<(), Violation>;
     fn encode(response: Response) -> Self::Response;
 }
@@ -31,6 +32,10 @@ impl Protocol for StateOfTheWorld {
 
     fn node(request: &DiscoveryRequest) -> Option<&Node> {
         request.node.as_ref()
+    }
+
+    fn type_url(request: &mut DiscoveryRequest) -> &mut String {
+        &mut request.type_url
     }
 
     fn feed(
@@ -55,6 +60,10 @@ impl Protocol for Delta {
 
     fn node(request: &DeltaDiscoveryRequest) -> Option<&Node> {
         request.node.as_ref()
+    }
+
+    fn type_url(request: &mut DeltaDiscoveryRequest) -> &mut String {
+        &mut request.type_url
     }
 
     fn feed(

@@ -1,15 +1,18 @@
-//! `envoy.service.discovery.v3.AggregatedDiscoveryService`, with responses that are encoded already.
+//! The gRPC services, with responses that are encoded already.
 //!
 //! Written by hand because generated code would force the responses into structs that are encoded anew for each client.
 
 use std::{
     convert::Infallible,
+    fmt,
+    marker::PhantomData,
     pin::Pin,
     sync::Arc,
     task::{Context, Poll},
 };
 
 use futures::{Stream, future::BoxFuture};
+use heddle_snapshot::TypeUrl;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{
     Request, Response, Status, Streaming,
@@ -20,51 +23,65 @@ use tonic::{
 use tonic_prost::ProstCodec;
 
 use super::{
-    Inner, driver,
+    Inner,
+    api::{Aggregated, Api},
+    driver,
     protocol::{Delta, Protocol, StateOfTheWorld},
 };
 
-const STATE_OF_THE_WORLD: &str =
-    "/envoy.service.discovery.v3.AggregatedDiscoveryService/StreamAggregatedResources";
-const DELTA: &str =
-    "/envoy.service.discovery.v3.AggregatedDiscoveryService/DeltaAggregatedResources";
+/// One discovery service. Cheap to clone.
+pub struct DiscoveryService<A>(Arc<Inner>, PhantomData<A>);
 
-/// The gRPC service. Cheap to clone.
-#[derive(Clone)]
-pub struct AdsService(Arc<Inner>);
+/// `envoy.service.discovery.v3.AggregatedDiscoveryService`.
+pub type AdsService = DiscoveryService<Aggregated>;
 
-impl std::fmt::Debug for AdsService {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("AdsService")
+impl<A> Clone for DiscoveryService<A> {
+    fn clone(&self) -> Self {
+        Self(Arc::clone(&self.0), PhantomData)
     }
 }
 
-impl AdsService {
+impl<A: Api> fmt::Debug for DiscoveryService<A> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(A::NAME)
+    }
+}
+
+impl<A: Api> DiscoveryService<A> {
     pub(super) fn new(inner: Arc<Inner>) -> Self {
-        Self(inner)
-    }
-
-    async fn serve<P, B>(inner: Arc<Inner>, request: http::Request<B>) -> http::Response<Body>
-    where
-        P: Protocol,
-        B: HttpBody + Send + 'static,
-        B::Error: Into<StdError> + Send + 'static,
-    {
-        let limit = inner.settings.request_bytes;
-        let method = Method::<P>(inner, std::marker::PhantomData);
-        Grpc::new(ProstCodec::<P::Response, P::Request>::default())
-            .apply_max_message_size_config(Some(limit), None)
-            .streaming(method, request)
-            .await
+        Self(inner, PhantomData)
     }
 }
 
-impl NamedService for AdsService {
-    const NAME: &'static str = "envoy.service.discovery.v3.AggregatedDiscoveryService";
-}
-
-impl<B> Service<http::Request<B>> for AdsService
+async fn serve<P, B>(
+    inner: Arc<Inner>,
+    only: Option<TypeUrl>,
+    request: http::Request<B>,
+) -> http::Response<Body>
 where
+    P: Protocol,
+    B: HttpBody + Send + 'static,
+    B::Error: Into<StdError> + Send + 'static,
+{
+    let limit = inner.settings.request_bytes;
+    let method = Method::<P> {
+        inner,
+        only,
+        protocol: PhantomData,
+    };
+    Grpc::new(ProstCodec::<P::Response, P::Request>::default())
+        .apply_max_message_size_config(Some(limit), None)
+        .streaming(method, request)
+        .await
+}
+
+impl<A: Api> NamedService for DiscoveryService<A> {
+    const NAME: &'static str = A::NAME;
+}
+
+impl<A, B> Service<http::Request<B>> for DiscoveryService<A>
+where
+    A: Api,
     B: HttpBody + Send + 'static,
     B::Error: Into<StdError> + Send + 'static,
 {
@@ -78,17 +95,23 @@ where
 
     fn call(&mut self, request: http::Request<B>) -> Self::Future {
         let inner = Arc::clone(&self.0);
-        match request.uri().path() {
-            STATE_OF_THE_WORLD => {
-                Box::pin(async { Ok(Self::serve::<StateOfTheWorld, B>(inner, request).await) })
-            }
-            DELTA => Box::pin(async { Ok(Self::serve::<Delta, B>(inner, request).await) }),
-            _ => Box::pin(async { Ok(Status::unimplemented("no such method").into_http()) }),
+        let path = request.uri().path();
+        if path == A::STATE_OF_THE_WORLD {
+            Box::pin(async { Ok(serve::<StateOfTheWorld, B>(inner, A::ONLY, request).await) })
+        } else if path == A::DELTA {
+            Box::pin(async { Ok(serve::<Delta, B>(inner, A::ONLY, request).await) })
+        } else {
+            // Fetch* is polling over REST: there is no one who needs it beside the streams.
+            Box::pin(async { Ok(Status::unimplemented("no such method").into_http()) })
         }
     }
 }
 
-struct Method<P>(Arc<Inner>, std::marker::PhantomData<P>);
+struct Method<P> {
+    inner: Arc<Inner>,
+    only: Option<TypeUrl>,
+    protocol: PhantomData<P>,
+}
 
 type Responses<T> = Pin<Box<dyn Stream<Item = Result<T, Status>> + Send>>;
 
@@ -98,9 +121,10 @@ impl<P: Protocol> StreamingService<P::Request> for Method<P> {
     type Future = BoxFuture<'static, Result<Response<Self::ResponseStream>, Status>>;
 
     fn call(&mut self, request: Request<Streaming<P::Request>>) -> Self::Future {
-        let inner = Arc::clone(&self.0);
+        let inner = Arc::clone(&self.inner);
+        let only = self.only;
         Box::pin(async move {
-            let responses = driver::start::<P>(inner, request).await?;
+            let responses = driver::start::<P>(inner, only, request).await?;
             let responses: Self::ResponseStream = Box::pin(ReceiverStream::new(responses));
             Ok(Response::new(responses))
         })

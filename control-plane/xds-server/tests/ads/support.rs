@@ -65,7 +65,7 @@ impl Running {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let router =
-            http2(tonic::transport::Server::builder()).add_service(server.clone().into_service());
+            http2(tonic::transport::Server::builder()).add_routes(server.clone().into_routes());
         tokio::spawn(router.serve_with_incoming(TcpListenerStream::new(listener)));
         Self {
             server,
