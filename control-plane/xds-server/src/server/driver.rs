@@ -191,7 +191,7 @@ impl<P: Protocol> Desk<'_, P> {
     fn feed(&mut self, request: &P::Request) -> Result<(), Status> {
         P::feed(&mut self.session, request, Instant::now()).map_err(|violation| match violation {
             Violation::NameLength { .. } => Status::invalid_argument(violation.to_string()),
-            Violation::Names { .. } | Violation::Rate(_) => {
+            Violation::Names { .. } | Violation::NameBytes { .. } | Violation::Rate(_) => {
                 Status::resource_exhausted(violation.to_string())
             }
         })

@@ -29,7 +29,8 @@ impl Default for Settings {
             limits: Limits::default(),
             request_bytes: 4 << 20,
             node_id_length: 253,
-            streams_per_node: 8,
+            // An Envoy with a stream for each type has five, and there are two of it while one replaces the other.
+            streams_per_node: 16,
             streams: 20_000,
             first_request_timeout: Duration::from_secs(10),
             recheck_interval: Duration::from_secs(60),

@@ -7,6 +7,8 @@ use std::time::{Duration, Instant};
 pub struct Limits {
     /// Names that may be subscribed to, of each type.
     pub names: usize,
+    /// Bytes of all names that are subscribed to on the stream, of all types together; each counts [`NAME_COST`] more than its length.
+    pub name_bytes: usize,
     /// Longest name, in bytes.
     pub name_length: usize,
     /// Requests a second, over time. Each response is answered by one, so this is far above need.
@@ -24,6 +26,7 @@ impl Default for Limits {
     fn default() -> Self {
         Self {
             names: 100_000,
+            name_bytes: 32 << 20,
             name_length: 1024,
             requests_per_second: 500,
             burst: 5_000,
@@ -33,6 +36,9 @@ impl Default for Limits {
     }
 }
 
+/// What a subscription costs beside the bytes of its name: its place in the set, and what is noted about it until it is answered.
+pub const NAME_COST: usize = 128;
+
 /// Why a stream is ended.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Violation {
@@ -41,6 +47,12 @@ pub enum Violation {
     Names {
         /// The type asked for.
         type_url: String,
+        /// How many are allowed.
+        limit: usize,
+    },
+    /// Too much memory for subscriptions.
+    #[error("the names subscribed to on one stream take more than {limit} bytes")]
+    NameBytes {
         /// How many are allowed.
         limit: usize,
     },

@@ -34,7 +34,7 @@ use heddle_proto::{
 };
 use heddle_snapshot::{Snapshot, View};
 
-pub use limits::{Limits, Violation};
+pub use limits::{Limits, NAME_COST, Violation};
 pub use report::{Counters, Event, Refusal, TypeState};
 pub use response::Response;
 
@@ -229,6 +229,11 @@ impl Session {
         if resources.subscription.names.len() > limit {
             let type_url = resources.type_url.to_owned();
             return Err(Violation::Names { type_url, limit });
+        }
+        let cost: usize = self.types.values().map(|of| of.subscription.cost()).sum();
+        if cost > self.limits.name_bytes {
+            let limit = self.limits.name_bytes;
+            return Err(Violation::NameBytes { limit });
         }
         if let Some(awaited) = &mut self.awaited
             && resources.type_url == type_url::CLUSTER_LOAD_ASSIGNMENT

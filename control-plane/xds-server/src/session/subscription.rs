@@ -2,6 +2,8 @@
 
 use std::{collections::BTreeSet, sync::Arc};
 
+use super::limits::NAME_COST;
+
 /// The explicit wildcard.
 pub(super) const WILDCARD: &str = "*";
 
@@ -12,6 +14,8 @@ pub(super) struct Subscription {
     pub(super) wildcard: bool,
     /// These, whether they exist or not.
     pub(super) names: BTreeSet<Arc<str>>,
+    /// Bytes of the names.
+    bytes: usize,
     /// A request of this type named something on this stream, if only `*`. From then on an empty list of a
     /// state-of-the-world client means "nothing", no longer "everything".
     named: bool,
@@ -38,6 +42,11 @@ impl Subscription {
         self.wildcard || self.names.contains(name)
     }
 
+    /// What the names cost, in bytes.
+    pub(super) fn cost(&self) -> usize {
+        self.names.len() * NAME_COST + self.bytes
+    }
+
     /// State of the world: `names` is the whole subscription.
     pub(super) fn replace(&mut self, names: &[String]) -> Change {
         let first = !std::mem::replace(&mut self.begun, true);
@@ -59,6 +68,7 @@ impl Subscription {
             dropped: self.names.difference(&wanted).cloned().collect(),
         };
         self.wildcard = wildcard;
+        self.bytes = wanted.iter().map(|name| name.len()).sum();
         self.names = wanted;
         change
     }
@@ -77,18 +87,25 @@ impl Subscription {
                 change.wildcard = true;
             } else {
                 let name: Arc<str> = name.as_str().into();
-                self.names.insert(Arc::clone(&name));
+                if self.names.insert(Arc::clone(&name)) {
+                    self.bytes += name.len();
+                }
                 change.asked.push(name);
             }
         }
+        let mut dropped = BTreeSet::new();
         for name in unsubscribe {
             if name == WILDCARD {
                 change.wildcard_dropped = std::mem::take(&mut self.wildcard);
                 change.wildcard = false;
             } else if let Some(name) = self.names.take(name.as_str()) {
-                change.asked.retain(|asked| *asked != name);
+                self.bytes -= name.len();
+                dropped.insert(Arc::clone(&name));
                 change.dropped.push(name);
             }
+        }
+        if !dropped.is_empty() {
+            change.asked.retain(|name| !dropped.contains(name));
         }
         change
     }

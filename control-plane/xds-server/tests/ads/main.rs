@@ -7,5 +7,6 @@
 
 mod admission;
 mod bad_input;
+mod hostile;
 mod streams;
 mod support;

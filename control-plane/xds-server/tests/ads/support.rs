@@ -86,8 +86,17 @@ impl Running {
 
     /// Opens a delta stream with this token; the node is told with the first request.
     pub(crate) async fn open(&self, token: Option<&str>) -> Result<Client, Status> {
+        self.open_on(self.channel().await, token).await
+    }
+
+    /// The same on a connection that there is.
+    pub(crate) async fn open_on(
+        &self,
+        channel: Channel,
+        token: Option<&str>,
+    ) -> Result<Client, Status> {
         let (requests, stream) = mpsc::channel(64);
-        let mut client = AggregatedDiscoveryServiceClient::new(self.channel().await);
+        let mut client = AggregatedDiscoveryServiceClient::new(channel);
         let mut request = Request::new(ReceiverStream::new(stream));
         if let Some(token) = token {
             let header = format!("Bearer {token}").parse().unwrap();

@@ -6,7 +6,7 @@ use heddle_proto::envoy::service::discovery::v3::DeltaDiscoveryRequest;
 use heddle_snapshot::Scope;
 
 use super::support::*;
-use crate::session::{Limits, Variant, Violation};
+use crate::session::{Limits, NAME_COST, Variant, Violation};
 
 /// A client that comes back and tells what it has.
 fn returning(type_url: &str, subscribe: &[&str], has: &[(&str, &str)]) -> DeltaDiscoveryRequest {
@@ -311,4 +311,34 @@ fn too_many_names_too_long_names_and_too_many_requests_end_the_stream() {
         violation(session, &subscription("?", &[], &[]), now),
         Violation::Rate(1)
     );
+}
+
+#[test]
+fn the_names_of_all_types_together_are_bounded_and_dropping_some_makes_room() {
+    let limits = Limits {
+        name_bytes: 3 * (NAME_COST + 1),
+        ..Limits::default()
+    };
+    let mut stream = Stream::with_limits(Variant::Delta, snapshot(&[]), limits);
+    stream.subscribe(EDS, &["a", "b"]);
+    stream.subscribe(EDS, &["a"]);
+    stream.subscribe(RDS, &["c"]);
+    stream.unsubscribe(EDS, &["a"]);
+    stream.subscribe(RDS, &["d"]);
+    let request = subscription(CDS, &["e"], &[]);
+    let limit = 3 * (NAME_COST + 1);
+    assert_eq!(
+        violation(&mut stream.session, &request, stream.now),
+        Violation::NameBytes { limit }
+    );
+}
+
+#[test]
+fn names_that_come_and_go_in_one_request_cost_no_more_than_their_number() {
+    let mut stream = Stream::delta(&[]);
+    let names: Vec<String> = (0..100_000).map(|name| name.to_string()).collect();
+    let names: Vec<&str> = names.iter().map(String::as_str).collect();
+    // Were each compared with each, this would take minutes.
+    let sent = stream.send_delta(subscription(EDS, &names, &names));
+    assert_eq!(sent, NOTHING);
 }
