@@ -1,0 +1,276 @@
+//! One stream: asks as a node proxy would for routing, acknowledges everything, and tells what came.
+//!
+//! Resources are not decoded: this process shares the machine with the server that is measured.
+
+use std::net::SocketAddr;
+
+use anyhow::{Context, Result};
+use heddle_proto::{
+    Message,
+    envoy::{
+        config::core::v3::Node,
+        service::discovery::v3::{DeltaDiscoveryRequest, DiscoveryRequest},
+    },
+    google::protobuf::{Any, Struct, Value, value::Kind},
+    type_url::{CLUSTER, CLUSTER_LOAD_ASSIGNMENT, LISTENER, ROUTE_CONFIGURATION},
+};
+use prost::bytes::{Buf, Bytes};
+use tokio::sync::mpsc;
+use tokio_stream::wrappers::ReceiverStream;
+use tonic::{
+    Status, Streaming,
+    client::Grpc,
+    codec::{Codec, DecodeBuf, Decoder, EncodeBuf, Encoder},
+    transport::Endpoint,
+};
+
+use crate::Protocol;
+
+/// Largest response taken, in bytes: a state-of-the-world response has everything.
+const LARGEST: usize = 256 << 20;
+
+/// What came.
+#[derive(Debug)]
+pub(crate) struct Told {
+    /// Type of all its resources.
+    pub(crate) type_url: String,
+    /// Their names.
+    pub(crate) names: Vec<String>,
+    /// Bytes of the message.
+    pub(crate) bytes: usize,
+}
+
+/// Either response, as far as it is looked at: field numbers are the same in both (`discovery.proto`).
+#[derive(Clone, PartialEq, Message)]
+struct Response {
+    #[prost(string, tag = "1")]
+    version: String,
+    #[prost(bytes = "bytes", repeated, tag = "2")]
+    resources: Vec<Bytes>,
+    #[prost(string, tag = "4")]
+    type_url: String,
+    #[prost(string, tag = "5")]
+    nonce: String,
+}
+
+/// The name of a delta resource (field 3), or of the message in a state-of-the-world one.
+#[derive(Clone, PartialEq, Message)]
+struct DeltaName {
+    #[prost(string, tag = "3")]
+    name: String,
+}
+
+/// Listener, Cluster, RouteConfiguration and ClusterLoadAssignment all have their name in field 1.
+#[derive(Clone, PartialEq, Message)]
+struct Named {
+    #[prost(string, tag = "1")]
+    name: String,
+}
+
+/// Requests as messages, responses as bytes.
+struct Raw;
+
+impl Codec for Raw {
+    type Encode = Bytes;
+    type Decode = Bytes;
+    type Encoder = Self;
+    type Decoder = Self;
+
+    fn encoder(&mut self) -> Self {
+        Self
+    }
+
+    fn decoder(&mut self) -> Self {
+        Self
+    }
+}
+
+impl Encoder for Raw {
+    type Item = Bytes;
+    type Error = Status;
+
+    fn encode(&mut self, item: Bytes, buffer: &mut EncodeBuf<'_>) -> Result<(), Status> {
+        prost::bytes::BufMut::put(buffer, item);
+        Ok(())
+    }
+}
+
+impl Decoder for Raw {
+    type Item = Bytes;
+    type Error = Status;
+
+    fn decode(&mut self, buffer: &mut DecodeBuf<'_>) -> Result<Option<Bytes>, Status> {
+        let length = buffer.remaining();
+        Ok(Some(buffer.copy_to_bytes(length)))
+    }
+}
+
+/// An open stream.
+pub(crate) struct Client {
+    protocol: Protocol,
+    node: Option<Node>,
+    requests: mpsc::Sender<Bytes>,
+    responses: Streaming<Bytes>,
+    /// The subscription to endpoints and to routes, which a state-of-the-world client repeats with each request.
+    names: [Vec<String>; 2],
+}
+
+impl Client {
+    /// Opens a stream on a connection of its own.
+    pub(crate) async fn open(address: SocketAddr, protocol: Protocol, node: &str) -> Result<Self> {
+        let channel = Endpoint::from_shared(format!("http://{address}"))?
+            .connect()
+            .await?;
+        let (requests, stream) = mpsc::channel(16);
+        let mut request = tonic::Request::new(ReceiverStream::new(stream));
+        request
+            .metadata_mut()
+            .insert("authorization", format!("Bearer {node}").parse()?);
+        let path = match protocol {
+            Protocol::Delta => {
+                "/envoy.service.discovery.v3.AggregatedDiscoveryService/DeltaAggregatedResources"
+            }
+            Protocol::World => {
+                "/envoy.service.discovery.v3.AggregatedDiscoveryService/StreamAggregatedResources"
+            }
+        };
+        let mut grpc = Grpc::new(channel).max_decoding_message_size(LARGEST);
+        grpc.ready().await?;
+        let path = http::uri::PathAndQuery::from_static(path);
+        let responses = grpc.streaming(request, path, Raw).await?.into_inner();
+        Ok(Self {
+            protocol,
+            node: Some(node_of(node)),
+            requests,
+            responses,
+            names: Default::default(),
+        })
+    }
+
+    fn names(&mut self, type_url: &str) -> Option<&mut Vec<String>> {
+        match type_url {
+            CLUSTER_LOAD_ASSIGNMENT => Some(&mut self.names[0]),
+            ROUTE_CONFIGURATION => Some(&mut self.names[1]),
+            _ => None,
+        }
+    }
+
+    /// Asks for names, or without them for everything.
+    pub(crate) async fn ask(&mut self, type_url: &str, names: Vec<String>) -> Result<()> {
+        if let Some(known) = self.names(type_url) {
+            known.clone_from(&names);
+        }
+        self.request(type_url, names, "", "").await
+    }
+
+    async fn request(
+        &mut self,
+        type_url: &str,
+        subscribe: Vec<String>,
+        nonce: &str,
+        version: &str,
+    ) -> Result<()> {
+        let type_url = type_url.to_owned();
+        let node = self.node.take();
+        let encoded = match self.protocol {
+            Protocol::Delta => DeltaDiscoveryRequest {
+                node,
+                type_url,
+                resource_names_subscribe: subscribe,
+                response_nonce: nonce.to_owned(),
+                ..Default::default()
+            }
+            .encode_to_vec(),
+            Protocol::World => DiscoveryRequest {
+                node,
+                resource_names: self.names(&type_url).cloned().unwrap_or_default(),
+                type_url,
+                response_nonce: nonce.to_owned(),
+                version_info: version.to_owned(),
+                ..Default::default()
+            }
+            .encode_to_vec(),
+        };
+        let sent = self.requests.send(encoded.into()).await;
+        sent.ok().context("the stream is closed")
+    }
+
+    /// Receives the next response and acknowledges it.
+    pub(crate) async fn take(&mut self) -> Result<Told> {
+        let message = self.responses.message().await?;
+        let message = message.context("the server ended the stream")?;
+        let bytes = message.len();
+        let response = Response::decode(message)?;
+        let mut names = Vec::with_capacity(response.resources.len());
+        for resource in response.resources {
+            names.push(match self.protocol {
+                Protocol::Delta => DeltaName::decode(resource)?.name,
+                Protocol::World => Named::decode(&*Any::decode(resource)?.value)?.name,
+            });
+        }
+        self.request(
+            &response.type_url,
+            Vec::new(),
+            &response.nonce,
+            &response.version,
+        )
+        .await?;
+        Ok(Told {
+            type_url: response.type_url,
+            names,
+            bytes,
+        })
+    }
+
+    /// Asks for everything that there is and comes back when all of it is there; gives the bytes that it took.
+    pub(crate) async fn synchronize(&mut self) -> Result<usize> {
+        let clusters = self.everything(CLUSTER).await?;
+        let endpoints = self.by_name(CLUSTER_LOAD_ASSIGNMENT, clusters.0).await?;
+        let listeners = self.everything(LISTENER).await?;
+        let routes = self.by_name(ROUTE_CONFIGURATION, listeners.0).await?;
+        Ok(clusters.1 + endpoints + listeners.1 + routes)
+    }
+
+    async fn everything(&mut self, type_url: &str) -> Result<(Vec<String>, usize)> {
+        self.ask(type_url, Vec::new()).await?;
+        self.gather(type_url).await
+    }
+
+    async fn by_name(&mut self, type_url: &str, names: Vec<String>) -> Result<usize> {
+        if names.is_empty() {
+            return Ok(0);
+        }
+        self.ask(type_url, names).await?;
+        Ok(self.gather(type_url).await?.1)
+    }
+
+    /// An answer comes in as many responses as it needs: the first that is far from full is the last.
+    async fn gather(&mut self, type_url: &str) -> Result<(Vec<String>, usize)> {
+        let (mut names, mut bytes) = (Vec::new(), 0);
+        loop {
+            let told = self.take().await?;
+            anyhow::ensure!(told.type_url == type_url, "{} came", told.type_url);
+            bytes += told.bytes;
+            names.extend(told.names);
+            if self.protocol == Protocol::World || told.bytes < NEARLY_FULL {
+                return Ok((names, bytes));
+            }
+        }
+    }
+}
+
+/// Of the server's bound of a response (2 MiB).
+const NEARLY_FULL: usize = 1 << 20;
+
+fn node_of(id: &str) -> Node {
+    let role = Value {
+        kind: Some(Kind::StringValue("node".to_owned())),
+    };
+    Node {
+        id: id.to_owned(),
+        metadata: Some(Struct {
+            fields: [("role".to_owned(), role)].into_iter().collect(),
+        }),
+        ..Node::default()
+    }
+}
