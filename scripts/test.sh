@@ -42,6 +42,10 @@ for tests in "scripts/images.sh --test" "scripts/conformance.sh test"; do
   $tests 2>&1 | tee -a "$log" || failed=1
 done
 
+if command -v go >/dev/null; then
+  step "interop" scripts/interop.sh xds
+fi
+
 echo
 echo "== cluster"
 if [ -z "$builder" ]; then

@@ -42,7 +42,7 @@ class Result:
         if self.outcome == PASSED:
             return ""
         if self.outcome == UNFINISHED:
-            return "not finished when the suite ended"
+            return "not reached within the time that the suite was given"
         if self.outcome == SKIPPED:
             return reason("".join(self.output))
         for part in self.failed_parts:
