@@ -23,7 +23,7 @@ class Outcomes(unittest.TestCase):
     def test_a_test_that_was_not_reached_counts_as_unfinished(self) -> None:
         [passed, missing] = select(self.run_of_all, {"MeshPasses", "MeshNeverStarts"})[::-1]
         self.assertEqual((passed.outcome, missing.outcome), (PASSED, UNFINISHED))
-        self.assertIn("not finished", missing.reason)
+        self.assertIn("not reached", missing.reason)
 
     def test_a_test_whose_end_is_missing_is_unfinished(self) -> None:
         cut = [line for line in EVENTS if not ('"pass"' in line and '"TestConformance/MeshPasses"' in line)]
