@@ -25,7 +25,7 @@ impl Honest {
         Self(client)
     }
 
-    async fn is_unharmed(mut self, running: &Running) {
+    async fn stays_unharmed(mut self, running: &Running) {
         let word = "after all";
         running
             .snapshots
@@ -62,7 +62,7 @@ async fn a_million_names_are_too_many() {
     };
     assert_eq!(status.code(), Code::ResourceExhausted);
     assert!(status.message().contains("100000 names"), "{status:?}");
-    honest.is_unharmed(&running).await;
+    honest.stays_unharmed(&running).await;
 }
 
 #[tokio::test]
@@ -86,7 +86,7 @@ async fn nor_are_they_few_enough_when_spread_over_the_types() {
     };
     assert_eq!(status.code(), Code::ResourceExhausted);
     assert!(status.message().contains("bytes"), "{status:?}");
-    honest.is_unharmed(&running).await;
+    honest.stays_unharmed(&running).await;
 }
 
 #[tokio::test]
@@ -137,7 +137,7 @@ async fn ten_thousand_streams_of_one_node_are_too_many() {
         }
     }
     assert_eq!((open.len(), refused), (limit, 10_000 - limit));
-    honest.is_unharmed(&running).await;
+    honest.stays_unharmed(&running).await;
 }
 
 #[tokio::test]
@@ -149,7 +149,7 @@ async fn a_node_id_of_a_mebibyte_is_refused() {
     let status = client.error().await;
     assert_eq!(status.code(), Code::InvalidArgument);
     assert!(status.message().len() < 200, "it repeats what was sent");
-    honest.is_unharmed(&running).await;
+    honest.stays_unharmed(&running).await;
 }
 
 #[tokio::test]
