@@ -57,7 +57,7 @@ elif ! wait "$builder"; then
 else
   builder=
   grep -E '^(cluster|conformance): ' "$programs"
-  for tests in "scripts/charts.sh" "scripts/charts.sh api-server" "scripts/cluster.sh test"; do
+  for tests in "scripts/charts.sh" "scripts/cluster.sh test"; do
     HEDDLE_PROFILE=dev $tests 2>&1 | tee -a "$log" || failed=1
   done
 fi

@@ -76,6 +76,20 @@ class ApiServer:
     def kubectl(self, *arguments: object, stdin: str | None = None) -> str:
         return run(BIN / "kubectl", f"--kubeconfig={self.kubeconfig}", *arguments, stdin=stdin)
 
+    def delete_definitions(self) -> None:
+        """Deletes all custom resource definitions. The server's clean-up fails for one whose storage is just being made anew, and then tries again
+        only after minutes, or when the definition changes: so it is changed until it is gone."""
+        self.kubectl("delete", "customresourcedefinitions", "--all", "--wait=false")
+        deadline = time.monotonic() + DELETED_SECONDS
+        while left := self.kubectl("get", "customresourcedefinitions", "-o", "name").split():
+            if time.monotonic() > deadline:
+                raise Failed(f"still there: {', '.join(left)}")
+            for name in left:
+                # It may be gone by now.
+                with contextlib.suppress(Failed):
+                    self.kubectl("annotate", name, f"tried={time.monotonic()}", "--overwrite")
+            time.sleep(0.5)
+
     def helm(self, *arguments: object) -> str:
         return run(BIN / "helm", f"--kubeconfig={self.kubeconfig}", *arguments)
 

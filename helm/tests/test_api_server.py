@@ -33,7 +33,8 @@ class OnAServer(unittest.TestCase):
     def forget(cls) -> None:
         """Takes everything away that a release, or somebody else's definitions, may have left."""
         cls.server.helm("uninstall", "heddle", f"--namespace={NAMESPACE}", "--no-hooks", "--ignore-not-found")
-        cls.server.kubectl("delete", "validatingadmissionpolicies,validatingadmissionpolicybindings,customresourcedefinitions", "--all")
+        cls.server.kubectl("delete", "validatingadmissionpolicies,validatingadmissionpolicybindings", "--all")
+        cls.server.delete_definitions()
 
     def install(self, *options: object) -> str:
         return self.server.helm("install", *RELEASE, "--create-namespace", *options)

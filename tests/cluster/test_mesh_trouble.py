@@ -80,7 +80,7 @@ class Server(unittest.TestCase):
     def test_1_without_the_gateway_api_services_stay_in_the_mesh(self) -> None:
         names = [name for name in kubectl("get", "crd", "-o", "name").split() if name.endswith(".gateway.networking.k8s.io")]
         definitions = [json.loads(kubectl("get", name, "-o", "json")) for name in names]
-        kubectl("delete", *names)
+        mesh.delete_definitions(names)
         try:
             wait_for("the complaint", 60, lambda: "gateway.networking.k8s.io" in self.problems())
             say(self.problems().strip())

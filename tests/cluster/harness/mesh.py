@@ -1,5 +1,6 @@
 """Heddle on the cluster: its image, its release, and pods that talk through it."""
 
+import contextlib
 import json
 import os
 import subprocess
@@ -58,6 +59,22 @@ def uninstall() -> None:
 
 def apply(text: str) -> None:
     kubectl("apply", "--server-side", "-f", "-", input=text)
+
+
+def delete_definitions(names: list[str]) -> None:
+    """Deletes custom resource definitions and waits. The API server's clean-up fails for one whose storage is just being made anew, and then tries
+    again only after minutes, or when the definition changes: so it is changed until it is gone."""
+    kubectl("delete", *names, "--wait=false")
+
+    def gone() -> bool:
+        left = kubectl("get", *names, "--ignore-not-found", "-o", "name").split()
+        for name in left:
+            # It may be gone by now.
+            with contextlib.suppress(ClusterError):
+                kubectl("annotate", name, f"tried={time.monotonic()}", "--overwrite")
+        return not left
+
+    wait_for("the end of the definitions", 120, gone)
 
 
 def get(kind: str, *arguments: object) -> dict:
