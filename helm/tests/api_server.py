@@ -21,6 +21,9 @@ from charts import BIN, Failed, run
 
 ADMIN_TOKEN = "admin-of-a-server-on-loopback"
 
+DELETED_SECONDS = 120
+"""How long a definition may take to be deleted."""
+
 
 class ApiServer:
     """Started by `running`."""
