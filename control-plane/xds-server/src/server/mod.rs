@@ -17,7 +17,7 @@ use tokio::sync::watch;
 use tonic::service::Routes;
 
 pub use clients::ClientState;
-pub use service::{AdsService, DiscoveryService};
+pub use service::DiscoveryService;
 pub use settings::{Settings, http2};
 
 use crate::{
@@ -99,11 +99,6 @@ impl Server {
             clients: Clients::new(),
             draining: watch::Sender::new(false),
         }))
-    }
-
-    /// The aggregated service alone, for `tonic::transport::Server::add_service`.
-    pub fn into_service(self) -> AdsService {
-        AdsService::new(self.0)
     }
 
     /// All discovery services, aggregated and for one type each, for `tonic::transport::Server::add_routes`. Streams of one type know

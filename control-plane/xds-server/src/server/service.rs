@@ -24,16 +24,13 @@ use tonic_prost::ProstCodec;
 
 use super::{
     Inner,
-    api::{Aggregated, Api},
+    api::Api,
     driver,
     protocol::{Delta, Protocol, StateOfTheWorld},
 };
 
 /// One discovery service. Cheap to clone.
 pub struct DiscoveryService<A>(Arc<Inner>, PhantomData<A>);
-
-/// `envoy.service.discovery.v3.AggregatedDiscoveryService`.
-pub type AdsService = DiscoveryService<Aggregated>;
 
 impl<A> Clone for DiscoveryService<A> {
     fn clone(&self) -> Self {

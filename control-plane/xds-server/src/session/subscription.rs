@@ -93,18 +93,17 @@ impl Subscription {
                 change.asked.push(name);
             }
         }
-        let mut dropped = BTreeSet::new();
         for name in unsubscribe {
             if name == WILDCARD {
                 change.wildcard_dropped = std::mem::take(&mut self.wildcard);
                 change.wildcard = false;
             } else if let Some(name) = self.names.take(name.as_str()) {
                 self.bytes -= name.len();
-                dropped.insert(Arc::clone(&name));
                 change.dropped.push(name);
             }
         }
-        if !dropped.is_empty() {
+        if !change.dropped.is_empty() {
+            let dropped: BTreeSet<_> = change.dropped.iter().collect();
             change.asked.retain(|name| !dropped.contains(name));
         }
         change
