@@ -274,6 +274,17 @@ fn greet(server: &Pod) -> anyhow::Result<()> {
     Ok(())
 }
 
+/// Waits until the proxy has written a text.
+fn says(proxy: &mut Process, text: &str) -> anyhow::Result<()> {
+    let begun = Instant::now();
+    while !proxy.log().contains(text) {
+        let running = proxy.ended().is_none() && begun.elapsed() < PATIENCE;
+        anyhow::ensure!(running, "{}", proxy.log());
+        thread::sleep(Duration::from_millis(5));
+    }
+    Ok(())
+}
+
 fn code(output: &Output) -> anyhow::Result<u64> {
     let said: serde_json::Value = serde_json::from_slice(&output.stdout)?;
     anyhow::ensure!(!output.status.success(), "{said}");
@@ -325,12 +336,7 @@ fn enrolment() -> anyhow::Result<()> {
     // What it told is lost: the pod is found by its process.
     fs::remove_file(world.files.join("cni.json"))?;
     let mut third = world.start("no-processes")?;
-    let begun = Instant::now();
-    while !third.log().contains("not captured") {
-        let running = third.ended().is_none() && begun.elapsed() < PATIENCE;
-        anyhow::ensure!(running, "{}", third.log());
-        thread::sleep(Duration::from_millis(5));
-    }
+    says(&mut third, "not captured")?;
     third.kill();
     let mut fourth = world.start("proc")?;
     world.answered(&mut fourth)?;
@@ -340,11 +346,7 @@ fn enrolment() -> anyhow::Result<()> {
     anyhow::ensure!(again.status.success(), "{again:?}");
     let gone = world.called("DEL", client, resources::CLIENT_UID, 60)?;
     anyhow::ensure!(gone.status.success() && gone.stdout.is_empty(), "{gone:?}");
-    let begun = Instant::now();
-    while !fourth.log().contains("its sandbox is gone") {
-        anyhow::ensure!(begun.elapsed() < PATIENCE, "{}", fourth.log());
-        thread::sleep(Duration::from_millis(5));
-    }
+    says(&mut fourth, "its sandbox is gone")?;
     let check = world.called("CHECK", client, resources::CLIENT_UID, 0)?;
     anyhow::ensure!(code(&check)? == 3, "{check:?}");
     Ok(())
@@ -368,12 +370,7 @@ fn without_nftables() -> anyhow::Result<()> {
 
     // One pod runs when the proxy comes, and one is started then.
     let mut proxy = world.start_with("proc", &path)?;
-    let begun = Instant::now();
-    while !proxy.log().contains("not captured") {
-        let running = proxy.ended().is_none() && begun.elapsed() < PATIENCE;
-        anyhow::ensure!(running, "{}", proxy.log());
-        thread::sleep(Duration::from_millis(5));
-    }
+    says(&mut proxy, "not captured")?;
     let log = proxy.log();
     anyhow::ensure!(
         log.contains(NO_NFTABLES) && log.contains("CONFIG_NF_TABLES_INET"),
