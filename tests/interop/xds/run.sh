@@ -3,9 +3,11 @@
 set -uo pipefail
 cd "$(dirname "$0")/../../.."
 
-log=$(mktemp)
-trap 'rm -f "$log"' EXIT
+log=$(mktemp) summaries=$(mktemp)
+trap 'rm -f "$log" "$summaries"' EXIT
 status=0
+# With the whole workspace's features, so that what `cargo test --workspace` has built serves here too.
+tests=(cargo test --locked --workspace)
 
 # Prints how many pairs of rule and variant hold, and how many are known deviations (which print their reason).
 summary() {
@@ -21,16 +23,14 @@ summary() {
 }
 
 suite() {
-  cargo test --locked -p heddle-interop-xds --test "$1" -- --include-ignored --show-output >"$log" 2>&1 || {
+  "${tests[@]}" --test "$1" -- --include-ignored --show-output >"$log" 2>&1 || {
     status=1
     grep -vE '^test .* ok$' "$log" | tail -60
   }
   summary "$2" >>"$summaries"
 }
 
-summaries=$(mktemp)
-trap 'rm -f "$log" "$summaries"' EXIT
-cargo build --locked -p heddle-interop-xds --tests || exit 1
+"${tests[@]}" --test heddle --test go_control_plane --no-run || exit 1
 suite heddle Heddle
 if ! command -v go >/dev/null || ! command -v python3 >/dev/null; then
   echo "go-control-plane: MISSING, not run (needs Go 1.25 or newer and Python 3: https://go.dev/dl)" >>"$summaries"

@@ -5,13 +5,17 @@
 use std::net::SocketAddr;
 
 use anyhow::{Context, Result};
+use heddle_interop_xds::{
+    client::{connect, node as node_of},
+    variant::{DELTA_ADS, WORLD_ADS},
+};
 use heddle_proto::{
     Message,
     envoy::{
         config::core::v3::Node,
         service::discovery::v3::{DeltaDiscoveryRequest, DiscoveryRequest},
     },
-    google::protobuf::{Any, Struct, Value, value::Kind},
+    google::protobuf::Any,
     type_url::{CLUSTER, CLUSTER_LOAD_ASSIGNMENT, LISTENER, ROUTE_CONFIGURATION},
 };
 use prost::bytes::{Buf, Bytes};
@@ -21,7 +25,6 @@ use tonic::{
     Status, Streaming,
     client::Grpc,
     codec::{Codec, DecodeBuf, Decoder, EncodeBuf, Encoder},
-    transport::Endpoint,
 };
 
 use crate::Protocol;
@@ -118,29 +121,23 @@ pub(crate) struct Client {
 impl Client {
     /// Opens a stream on a connection of its own.
     pub(crate) async fn open(address: SocketAddr, protocol: Protocol, node: &str) -> Result<Self> {
-        let channel = Endpoint::from_shared(format!("http://{address}"))?
-            .connect()
-            .await?;
+        let channel = connect(address).await?;
         let (requests, stream) = mpsc::channel(16);
         let mut request = tonic::Request::new(ReceiverStream::new(stream));
         request
             .metadata_mut()
             .insert("authorization", format!("Bearer {node}").parse()?);
-        let path = match protocol {
-            Protocol::Delta => {
-                "/envoy.service.discovery.v3.AggregatedDiscoveryService/DeltaAggregatedResources"
-            }
-            Protocol::World => {
-                "/envoy.service.discovery.v3.AggregatedDiscoveryService/StreamAggregatedResources"
-            }
+        let variant = match protocol {
+            Protocol::Delta => DELTA_ADS,
+            Protocol::World => WORLD_ADS,
         };
         let mut grpc = Grpc::new(channel).max_decoding_message_size(LARGEST);
         grpc.ready().await?;
-        let path = http::uri::PathAndQuery::from_static(path);
+        let path = http::uri::PathAndQuery::from_static(variant.path(CLUSTER));
         let responses = grpc.streaming(request, path, Raw).await?.into_inner();
         Ok(Self {
             protocol,
-            node: Some(node_of(node)),
+            node: Some(node_of(node, &[])),
             requests,
             responses,
             names: Default::default(),
@@ -261,16 +258,3 @@ impl Client {
 
 /// Of the server's bound of a response (2 MiB).
 const NEARLY_FULL: usize = 1 << 20;
-
-fn node_of(id: &str) -> Node {
-    let role = Value {
-        kind: Some(Kind::StringValue("node".to_owned())),
-    };
-    Node {
-        id: id.to_owned(),
-        metadata: Some(Struct {
-            fields: [("role".to_owned(), role)].into_iter().collect(),
-        }),
-        ..Node::default()
-    }
-}

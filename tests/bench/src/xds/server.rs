@@ -4,34 +4,17 @@ use std::{collections::BTreeSet, io::BufRead, sync::Arc, time::Instant};
 
 use anyhow::Context;
 use clap::ValueEnum;
-use futures::future::BoxFuture;
 use heddle_identity::TrustDomain;
+use heddle_interop_xds::heddle::{TokenIsNode, serve};
 use heddle_model::MtlsMode;
 use heddle_resolve::{Resolver, Settings};
 use heddle_resources::{ChangeSet, Cluster};
 use heddle_snapshot::Snapshot;
 use heddle_translate::Translator;
-use heddle_xds_server::{AuthError, Authenticate, NodeIdentity, Server, Token, http2};
-use tokio::{net::TcpListener, sync::watch};
-use tokio_stream::wrappers::TcpListenerStream;
+use heddle_xds_server::Server;
+use tokio::sync::watch;
 
 use crate::{Case, Size, objects};
-
-/// Believes everyone: a token is the name of its bearer's node.
-struct TokenIsNode;
-
-impl Authenticate for TokenIsNode {
-    fn authenticate<'a>(
-        &'a self,
-        token: &'a Token,
-    ) -> BoxFuture<'a, Result<NodeIdentity, AuthError>> {
-        let identity = NodeIdentity {
-            node: token.secret().into(),
-            expires: None,
-        };
-        Box::pin(std::future::ready(Ok(identity)))
-    }
-}
 
 /// What is served, and how it comes about.
 struct Pipeline {
@@ -94,10 +77,7 @@ pub(crate) async fn run(size: Size) -> anyhow::Result<()> {
         TokenIsNode,
         heddle_xds_server::Settings::default(),
     );
-    let listener = TcpListener::bind("127.0.0.1:0").await?;
-    println!("{} {}", listener.local_addr()?, built.as_micros());
-    let services = http2(tonic::transport::Server::builder()).add_routes(server.into_routes());
-    tokio::spawn(services.serve_with_incoming(TcpListenerStream::new(listener)));
+    println!("{} {}", serve(server).await?, built.as_micros());
 
     let (sender, mut lines) = tokio::sync::mpsc::unbounded_channel();
     std::thread::spawn(move || {

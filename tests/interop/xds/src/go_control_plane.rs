@@ -110,10 +110,8 @@ const fn by_chance(
     reason: &'static str,
 ) -> Deviation {
     Deviation {
-        rule,
-        variants,
-        reason,
         certain: false,
+        ..certain(rule, variants, reason)
     }
 }
 

@@ -32,6 +32,15 @@ impl Authenticate for TokenIsNode {
     }
 }
 
+/// Serves on loopback until the runtime ends, and tells where.
+pub async fn serve(server: heddle_xds_server::Server) -> anyhow::Result<SocketAddr> {
+    let listener = TcpListener::bind("127.0.0.1:0").await?;
+    let address = listener.local_addr()?;
+    let router = http2(tonic::transport::Server::builder()).add_routes(server.into_routes());
+    tokio::spawn(router.serve_with_incoming(TcpListenerStream::new(listener)));
+    Ok(address)
+}
+
 /// A running server. It ends with the test's runtime.
 #[derive(Debug)]
 pub struct Heddle {
@@ -51,11 +60,7 @@ impl Heddle {
     pub async fn with(settings: Settings) -> anyhow::Result<Self> {
         let (snapshots, newest) = watch::channel(Arc::new(snapshot(&World::default())));
         let server = heddle_xds_server::Server::new(newest, TokenIsNode, settings);
-        let listener = TcpListener::bind("127.0.0.1:0").await?;
-        let address = listener.local_addr()?;
-        let router =
-            http2(tonic::transport::Server::builder()).add_routes(server.clone().into_routes());
-        tokio::spawn(router.serve_with_incoming(TcpListenerStream::new(listener)));
+        let address = serve(server.clone()).await?;
         Ok(Self {
             server,
             snapshots,

@@ -14,7 +14,7 @@ use heddle_snapshot::TypeUrl;
 use tonic::transport::{Channel, Endpoint};
 
 pub use answer::Answer;
-pub use stream::{Request, Stream};
+pub use stream::{Request, Stream, node};
 
 use crate::{
     Variant,

@@ -86,8 +86,8 @@ pub struct Stream {
     node: Option<Node>,
 }
 
-/// Who a client says it is.
-fn node(id: &str, features: &[String]) -> Node {
+/// Who a client says it is: a node proxy.
+pub fn node(id: &str, features: &[String]) -> Node {
     let role = Value {
         kind: Some(Kind::StringValue("node".to_owned())),
     };
