@@ -17,12 +17,13 @@ import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 
-from charts import BIN, Failed, run
+from charts import BIN, HELM_FOLDER, Failed, run
+
+sys.path.insert(0, str(HELM_FOLDER.parent / "tests/cluster"))
+
+from harness import definitions  # noqa: E402
 
 ADMIN_TOKEN = "admin-of-a-server-on-loopback"
-
-DELETED_SECONDS = 120
-"""How long a definition may take to be deleted."""
 
 
 class ApiServer:
@@ -80,18 +81,8 @@ class ApiServer:
         return run(BIN / "kubectl", f"--kubeconfig={self.kubeconfig}", *arguments, stdin=stdin)
 
     def delete_definitions(self) -> None:
-        """Deletes all custom resource definitions. The server's clean-up fails for one whose storage is just being made anew, and then tries again
-        only after minutes, or when the definition changes: so it is changed until it is gone."""
-        self.kubectl("delete", "customresourcedefinitions", "--all", "--wait=false")
-        deadline = time.monotonic() + DELETED_SECONDS
-        while left := self.kubectl("get", "customresourcedefinitions", "-o", "name").split():
-            if time.monotonic() > deadline:
-                raise Failed(f"still there: {', '.join(left)}")
-            for name in left:
-                # It may be gone by now.
-                with contextlib.suppress(Failed):
-                    self.kubectl("annotate", name, f"tried={time.monotonic()}", "--overwrite")
-            time.sleep(0.5)
+        """Deletes all custom resource definitions."""
+        definitions.delete(self.kubectl, self.kubectl("get", "customresourcedefinitions", "-o", "name").split(), Failed)
 
     def helm(self, *arguments: object) -> str:
         return run(BIN / "helm", f"--kubeconfig={self.kubeconfig}", *arguments)

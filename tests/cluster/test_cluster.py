@@ -11,12 +11,12 @@ import unittest
 from ipaddress import ip_address
 from pathlib import Path
 
-from harness import build, cluster, images, layout, node, tunables
+from harness import build, cluster, images, layout, network, node, tunables
 from harness.control_plane import kubectl
 from harness.layout import NODES
 from harness.process import ClusterError, recorded, run, wait_for
 
-FAMILIES = (layout.IPV4, layout.IPV6) if Path("/proc/sys/net/ipv6").exists() else (layout.IPV4,)
+FAMILIES = network.families()
 
 TRIES = 100
 """Requests until every one of three endpoints has answered: each is missed by all of them once in 10^17 runs."""

@@ -6,20 +6,16 @@
 import os
 import socket
 import subprocess
-import sys
 import time
 import unittest
 
-from harness import cluster, layout, mesh
+from harness import layout, mesh
 from harness.control_plane import kubectl
+from harness.mesh import say
 from harness.process import wait_for
 
 SHOP = "shop"
 MARKER = "this-is-plain-text-4711"
-
-
-def say(what: str) -> None:
-    print(f"  {what}", file=sys.stderr)
 
 
 def split(stable: int, canary: int) -> None:
@@ -28,15 +24,11 @@ def split(stable: int, canary: int) -> None:
 
 
 def setUpModule() -> None:
-    cluster.down()
-    tarball = mesh.image()
-    cluster.up()
-    cluster.load([tarball])
+    mesh.start()
 
 
 def tearDownModule() -> None:
-    if "HEDDLE_KEEP_CLUSTER" not in os.environ:
-        cluster.down()
+    mesh.end()
 
 
 def load_tests(loader: unittest.TestLoader, _tests: object, _pattern: object) -> unittest.TestSuite:

@@ -2,21 +2,18 @@
 
 import base64
 import json
-import os
 import subprocess
-import sys
 import time
 import unittest
-from pathlib import Path
 
-from harness import build, cluster, layout, mesh, node, pki
+from harness import build, layout, mesh, network, node, pki
 from harness.control_plane import kubectl
 from harness.layout import NODES
 from harness.process import ClusterError, run, wait_for
 
 LIFE = "life"
 PROBED = "http://probed/"
-FAMILIES = (layout.IPV4, layout.IPV6) if Path("/proc/sys/net/ipv6").exists() else (layout.IPV4,)
+FAMILIES = network.families()
 
 
 def load_tests(loader: unittest.TestLoader, _tests: object, _pattern: object) -> unittest.TestSuite:
@@ -30,10 +27,7 @@ def setUpModule() -> None:
 
 def begin(families: tuple[layout.Family, ...]) -> None:
     """A cluster with Heddle and the pods of this file."""
-    cluster.down()
-    tarball = mesh.image()
-    cluster.up(families)
-    cluster.load([tarball])
+    mesh.start(families)
     mesh.install()
     kubectl("apply", "--server-side", "-f", layout.SOURCE / "testdata/life.yaml")
     mesh.rolled_out(LIFE, "deployment/probed", "statefulset/member")
@@ -41,12 +35,7 @@ def begin(families: tuple[layout.Family, ...]) -> None:
 
 
 def tearDownModule() -> None:
-    if "HEDDLE_KEEP_CLUSTER" not in os.environ:
-        cluster.down()
-
-
-def say(what: str) -> None:
-    print(f"  {what}", file=sys.stderr)
+    mesh.end()
 
 
 def ask(pod: str, url: str, count: int = 5) -> mesh.Tally:

@@ -1,14 +1,14 @@
 """What goes wrong around Heddle in a cluster harms what it concerns, is said, and is over when it is mended."""
 
 import json
-import sys
 import time
 import unittest
 
 import test_mesh_life
-from harness import control_plane, layout, mesh, node, process
+from harness import control_plane, definitions, layout, mesh, node, process
 from harness.control_plane import kubectl
 from harness.layout import NODES
+from harness.mesh import say
 from harness.process import run, wait_for
 from test_mesh_life import LIFE, PROBED, ask
 
@@ -21,10 +21,6 @@ def setUpModule() -> None:
 
 def tearDownModule() -> None:
     test_mesh_life.tearDownModule()
-
-
-def say(what: str) -> None:
-    print(f"  {what}", file=sys.stderr)
 
 
 class Plugins(unittest.TestCase):
@@ -79,8 +75,8 @@ class Server(unittest.TestCase):
 
     def test_1_without_the_gateway_api_services_stay_in_the_mesh(self) -> None:
         names = [name for name in kubectl("get", "crd", "-o", "name").split() if name.endswith(".gateway.networking.k8s.io")]
-        definitions = [json.loads(kubectl("get", name, "-o", "json")) for name in names]
-        mesh.delete_definitions(names)
+        known = [json.loads(kubectl("get", name, "-o", "json")) for name in names]
+        definitions.delete(kubectl, names)
         try:
             wait_for("the complaint", 60, lambda: "gateway.networking.k8s.io" in self.problems())
             say(self.problems().strip())
@@ -90,7 +86,7 @@ class Server(unittest.TestCase):
             tally = ask("client", "http://member-0.member:8080/")
             self.assertEqual((tally.failed, tally.identities), (0, {f"spiffe://cluster.local/ns/{LIFE}/sa/default"}), tally.errors)
         finally:
-            for definition in definitions:
+            for definition in known:
                 definition["metadata"] = {key: value for key, value in definition["metadata"].items() if key in ("name", "annotations", "labels")}
                 del definition["status"]
                 mesh.apply(json.dumps(definition))

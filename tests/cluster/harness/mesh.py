@@ -1,9 +1,9 @@
 """Heddle on the cluster: its image, its release, and pods that talk through it."""
 
-import contextlib
 import json
 import os
 import subprocess
+import sys
 import time
 from collections import Counter
 from dataclasses import dataclass, field
@@ -37,8 +37,23 @@ def image() -> Path:
     return Path(done.stdout.split()[-1])
 
 
-def load() -> None:
-    cluster.load([image()])
+def start(families: tuple[layout.Family, ...] = (layout.IPV4,)) -> None:
+    """A new cluster whose nodes have the image."""
+    cluster.down()
+    tarball = image()
+    cluster.up(families)
+    cluster.load([tarball])
+
+
+def end() -> None:
+    """Ends the cluster, unless HEDDLE_KEEP_CLUSTER is set."""
+    if "HEDDLE_KEEP_CLUSTER" not in os.environ:
+        cluster.down()
+
+
+def say(what: str) -> None:
+    """A figure for whoever reads the tests' output."""
+    print(f"  {what}", file=sys.stderr)
 
 
 def helm(*arguments: object) -> str:
@@ -59,22 +74,6 @@ def uninstall() -> None:
 
 def apply(text: str) -> None:
     kubectl("apply", "--server-side", "-f", "-", input=text)
-
-
-def delete_definitions(names: list[str]) -> None:
-    """Deletes custom resource definitions and waits. The API server's clean-up fails for one whose storage is just being made anew, and then tries
-    again only after minutes, or when the definition changes: so it is changed until it is gone."""
-    kubectl("delete", *names, "--wait=false")
-
-    def gone() -> bool:
-        left = kubectl("get", *names, "--ignore-not-found", "-o", "name").split()
-        for name in left:
-            # It may be gone by now.
-            with contextlib.suppress(ClusterError):
-                kubectl("annotate", name, f"tried={time.monotonic()}", "--overwrite")
-        return not left
-
-    wait_for("the end of the definitions", 120, gone)
 
 
 def get(kind: str, *arguments: object) -> dict:

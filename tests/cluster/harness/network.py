@@ -1,10 +1,16 @@
 """The nodes' networks: one namespace each, joined by a bridge on the host that also carries the control plane's address."""
 
 import subprocess
+from pathlib import Path
 
 from . import layout
 from .layout import Address, Family, Node
 from .process import run
+
+
+def families() -> tuple[Family, ...]:
+    """The IP versions that this machine has."""
+    return (layout.IPV4, layout.IPV6) if Path("/proc/sys/net/ipv6").exists() else (layout.IPV4,)
 
 
 def create(families: tuple[Family, ...]) -> None:
