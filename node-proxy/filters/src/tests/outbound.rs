@@ -143,8 +143,9 @@ async fn weights_split_the_requests_and_a_missing_backends_share_is_500() {
     let to = |name| seen.iter().filter(|seen| &*seen.cluster == name).count();
     assert_eq!(to("never"), 0);
     assert_eq!(to("a") + to("b") + failed, 400);
+    // Four beginnings by chance (`spread::Sequence`: one every 128 numbers), of which each may bring two too many or too few.
     for (got, wanted) in [(to("a"), 100), (to("b"), 100), (failed, 200)] {
-        assert!(usize::abs_diff(got, wanted) <= 3, "{got} of {wanted}");
+        assert!(usize::abs_diff(got, wanted) <= 8, "{got} of {wanted}");
     }
 }
 
