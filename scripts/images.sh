@@ -21,7 +21,7 @@ while [ $# -gt 0 ]; do
     *) usage ;;
   esac
 done
-case $profile in release) folder=release ;; dev) folder=debug ;; *) usage ;; esac
+case $profile in release | dev) ;; *) usage ;; esac
 
 # Program or file that must exist, and the Debian package that has it.
 missing=()
@@ -44,6 +44,7 @@ if [ ${#missing[@]} -gt 0 ]; then
 fi
 command -v cargo >/dev/null || fail "cargo is missing: install Rust from https://rustup.rs"
 
+host=$(rustc -vV | sed -n 's/^host: //p')
 version=$(sed -n '/^\[workspace.package\]/,/^\[/s/^version = "\(.*\)"/\1/p' Cargo.toml)
 source=$(sed -n '/^\[workspace.package\]/,/^\[/s/^repository = "\(.*\)"/\1/p' Cargo.toml)
 case $out in
@@ -56,37 +57,44 @@ created=${SOURCE_DATE_EPOCH:-$(git log -1 --format=%ct 2>/dev/null || echo 0)}
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 
+# build CHECKOUT TARGET: puts the programs, static and stripped, into $work/programs.
+build() (
+  cd "$1"
+  export CARGO_TARGET_DIR=$2
+  rm -rf "$work/programs" && mkdir "$work/programs"
+  "build_$profile" "$@"
+)
+
 # Panics and debugging information name source files: in a release by paths that do not depend on where checkout, registry and target folder lie.
-# Such a build has a target folder of its own. It is given what is built as arguments: checkout, target folder.
-reproducible() {
-  local cargo=${CARGO_HOME:-$HOME/.cargo} rust path flags=() cflags=
+# Such a build has a target folder of its own, and is told its target, so that these flags are not those of macros and build scripts.
+build_release() {
+  local cargo=${CARGO_HOME:-$HOME/.cargo} rust path flags=(-Ctarget-feature=+crt-static) cflags=
   rust=$(rustc --print sysroot)/lib/rustlib/src/rust=/rustc/$(rustc -vV | sed -n 's/^commit-hash: //p')
   for path in "$1=/heddle" "$cargo=/cargo" "$2=/target"; do
     flags+=("--remap-path-prefix=$path")
     cflags+=" -ffile-prefix-map=$path"
   done
   flags+=("--remap-path-prefix=$rust")
-  export CARGO_ENCODED_RUSTFLAGS CFLAGS=$cflags CXXFLAGS=$cflags
-  CARGO_ENCODED_RUSTFLAGS=$(IFS=$'\x1f'; echo "${flags[*]}")
+  CARGO_ENCODED_RUSTFLAGS=$(IFS=$'\x1f'; echo "${flags[*]}") CFLAGS=$cflags CXXFLAGS=$cflags \
+    cargo build --locked --quiet --release --target "$host" "${programs[@]/#/--package=}" --bins >&2
+  for program in "${programs[@]}"; do
+    strip -o "$work/programs/$program" "$2/$host/release/$program"
+    is_static "$work/programs/$program" || fail "$program is not static"
+  done
 }
 
-# build CHECKOUT TARGET: puts the programs, static and stripped, into $work/programs.
-build() (
-  cd "$1"
-  export CARGO_TARGET_DIR=$2
-  [ "$profile" = dev ] || reproducible "$1" "$2"
-  rm -rf "$work/programs" && mkdir "$work/programs"
+# The C library is chosen when a program is linked: what was compiled for other builds serves here too. One of those may link the program its own
+# way before it is copied; then once more.
+build_dev() {
   for program in "${programs[@]}"; do
-    # The C library is chosen when a program is linked: what was compiled for other builds serves here too. One of those may link the program its
-    # own way before it is copied; then once more.
     for _ in 1 2 3; do
-      cargo rustc --locked --quiet --profile "$profile" -p "$program" --bin "$program" -- -C target-feature=+crt-static >&2
-      strip -o "$work/programs/$program" "$2/$folder/$program"
+      cargo rustc --locked --quiet -p "$program" --bin "$program" -- -C target-feature=+crt-static >&2
+      strip -o "$work/programs/$program" "$2/debug/$program"
       is_static "$work/programs/$program" && continue 2
     done
     fail "$program is not static, whatever is tried: does another build run in $2?"
   done
-)
+}
 
 # Not `grep -q`: it would end before readelf has.
 is_static() { ! readelf --program-headers --wide "$1" | grep '^ *INTERP' >/dev/null; }
@@ -97,7 +105,6 @@ write() {
 }
 
 if [ "$profile" = release ]; then built=$target/reproducible; else built=$target; fi
-host=$(rustc -vV | sed -n 's/^host: //p')
 say "building the programs ($profile)"
 build "$PWD" "$built"
 cargo metadata --format-version 1 --locked --filter-platform "$host" >"$work/metadata"
