@@ -21,3 +21,5 @@ pub const ROLE_GRPC: &str = "grpc";
 pub const FILTER_NETWORK_POLICY: &str = "heddle.network_policy";
 /// Name of the network or HTTP RBAC filter that carries AuthorizationPolicy.
 pub const FILTER_AUTHORIZATION: &str = "heddle.authorization";
+/// Key of a client's summary in `Node.metadata` of a client status answer (`envoy.service.status.v3`).
+pub const CLIENT_STATUS: &str = "dev.heddle.status";

@@ -64,6 +64,18 @@ pub struct CertificateService {
     placement: Arc<dyn Placement>,
     buckets: Mutex<Buckets>,
     observer: Box<dyn Fn(Outcome) + Send + Sync>,
+    signed: Box<dyn Fn(Signed<'_>) + Send + Sync>,
+}
+
+/// A certificate that was given out.
+#[derive(Clone, Copy, Debug)]
+pub struct Signed<'a> {
+    /// The node that asked for it.
+    pub node: &'a Arc<str>,
+    /// Whom it is for.
+    pub identity: &'a SpiffeId,
+    /// PEM, the certificate itself first.
+    pub chain: &'a [String],
 }
 
 impl CertificateService {
@@ -79,6 +91,7 @@ impl CertificateService {
             placement,
             buckets: Mutex::new(Buckets::new(Pace::default())),
             observer: Box::new(|_| {}),
+            signed: Box::new(|_| {}),
         }
     }
 
@@ -93,6 +106,13 @@ impl CertificateService {
     #[must_use]
     pub fn observed_by(mut self, observer: impl Fn(Outcome) + Send + Sync + 'static) -> Self {
         self.observer = Box::new(observer);
+        self
+    }
+
+    /// With somebody who is told of each certificate. It must not block.
+    #[must_use]
+    pub fn signed_to(mut self, observer: impl Fn(Signed<'_>) + Send + Sync + 'static) -> Self {
+        self.signed = Box::new(observer);
         self
     }
 
@@ -129,6 +149,11 @@ impl CertificateService {
         let chain = self
             .issuer
             .sign(&request.csr, &identity, validity.map(Duration::from_secs))?;
+        (self.signed)(Signed {
+            node: &node,
+            identity: &identity,
+            chain: &chain,
+        });
         tracing::debug!(%node, %identity, "a certificate was signed");
         Ok(chain)
     }

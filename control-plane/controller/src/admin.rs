@@ -1,4 +1,5 @@
-//! Health, metrics and debugging: plain HTTP on a port of its own.
+//! Health, metrics and debugging: plain HTTP on a port of its own. The Client Status Discovery Service is here too, as gRPC without TLS, for
+//! callers on loopback only (docs/decisions/0014).
 
 use std::{
     net::SocketAddr,
@@ -6,8 +7,15 @@ use std::{
 };
 
 use anyhow::Context;
-use axum::{Json, Router, extract::State, http::StatusCode, response::IntoResponse, routing::get};
-use heddle_xds_server::server::Server;
+use axum::{
+    Json, Router,
+    extract::{ConnectInfo, Request, State},
+    http::StatusCode,
+    middleware::{Next, from_fn},
+    response::{IntoResponse, Response},
+    routing::get,
+};
+use heddle_xds_server::{ClientStatusService, server::Server};
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
 
@@ -31,14 +39,25 @@ pub(crate) async fn serve(
     let listener = listener.with_context(|| format!("cannot listen on {address}"))?;
     let router = router(admin);
     Ok(async move {
-        if let Err(error) = axum::serve(listener, router).await {
+        let service = router.into_make_service_with_connect_info::<SocketAddr>();
+        if let Err(error) = axum::serve(listener, service).await {
             tracing::error!(%error, "the admin server ended");
         }
     })
 }
 
+/// Every method of the Client Status Discovery Service.
+const CLIENT_STATUS: &str = "/envoy.service.status.v3.ClientStatusDiscoveryService/{method}";
+
 fn router(admin: Admin) -> Router {
+    let board = admin.board.clone();
+    let expiry = Arc::new(move |name: &str| board.expiries().of(name));
+    let status_of_clients = ClientStatusService::new(Arc::clone(&admin.xds), expiry);
+    let guarded = Router::new()
+        .route_service(CLIENT_STATUS, status_of_clients.into_service())
+        .layer(from_fn(only_from_here));
     Router::new()
+        .merge(guarded)
         .route("/healthz", get(|| async { "ok\n" }))
         .route("/livez", get(|| async { "ok\n" }))
         .route("/readyz", get(ready))
@@ -47,6 +66,22 @@ fn router(admin: Admin) -> Router {
         .route("/debug/problems", get(problems))
         .route("/debug/clients", get(clients))
         .with_state(admin)
+}
+
+/// It tells the whole configuration of every client. Who is on loopback is on this machine, or was let into this pod by the API server
+/// (`pods/portforward`).
+async fn only_from_here(
+    ConnectInfo(peer): ConnectInfo<SocketAddr>,
+    request: Request,
+    next: Next,
+) -> Response {
+    if peer.ip().to_canonical().is_loopback() {
+        return next.run(request).await;
+    }
+    tonic::Status::permission_denied(
+        "client status is told on loopback only: ask on the control plane's own machine, by a tunnel (ssh -L, kubectl port-forward) or with `heddle status`",
+    )
+    .into_http::<axum::body::Body>()
 }
 
 async fn ready(State(admin): State<Admin>) -> impl IntoResponse {

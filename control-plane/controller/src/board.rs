@@ -3,7 +3,7 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
     sync::{
-        Arc, Mutex, OnceLock, PoisonError,
+        Arc, OnceLock,
         atomic::{AtomicBool, Ordering},
     },
 };
@@ -14,10 +14,10 @@ use heddle_issuer::Placement;
 use heddle_model::{Enrolment, Mesh};
 use heddle_resolve::Statuses;
 use heddle_sources::Obstacles;
-use heddle_xds_server::{server::Notice, session::Event};
+use heddle_xds_server::server::Notice;
 use tokio::sync::watch;
 
-use crate::concerns::Concerns;
+use crate::{concerns::Concerns, expiries::Expiries, refusals::Refusals};
 
 /// The result of the last round of the pipeline.
 #[derive(Debug)]
@@ -63,7 +63,8 @@ struct Inner {
     /// What the source waits for, once there is one.
     obstacles: OnceLock<Obstacles>,
     concerns: Concerns,
-    refused: Mutex<BTreeSet<String>>,
+    refusals: Refusals,
+    expiries: Expiries,
 }
 
 impl Board {
@@ -76,7 +77,8 @@ impl Board {
             serving: AtomicBool::new(false),
             obstacles: OnceLock::new(),
             concerns: Concerns::default(),
-            refused: Mutex::default(),
+            refusals: Refusals::default(),
+            expiries: Expiries::default(),
         }))
     }
 
@@ -137,37 +139,22 @@ impl Board {
 
     /// Notes what a client refuses, or no longer refuses.
     pub(crate) fn note(&self, notice: &Notice) {
-        let refusal = notice.refusal();
-        let line = format!(
-            "{} refuses {} (from {}): {}",
-            notice.node,
-            refusal.resource,
-            refusal.origin.join(", "),
-            refusal.message
-        );
-        let mut refused = self
-            .0
-            .refused
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
-        match notice.event {
-            Event::Refused(_) => {
-                tracing::warn!("{line}");
-                refused.insert(line);
-            }
-            Event::Cleared(_) => {
-                refused.remove(&line);
-            }
-        }
+        self.0.refusals.note(notice);
+    }
+
+    /// What clients refuse at present.
+    pub(crate) fn refusals(&self) -> &Refusals {
+        &self.0.refusals
     }
 
     /// What clients refuse at present, one line each.
     pub(crate) fn refused(&self) -> BTreeSet<String> {
-        self.0
-            .refused
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .clone()
+        self.0.refusals.lines()
+    }
+
+    /// When certificates run out.
+    pub(crate) fn expiries(&self) -> &Expiries {
+        &self.0.expiries
     }
 }
 

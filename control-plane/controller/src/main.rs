@@ -14,10 +14,12 @@ mod arguments;
 mod authentication;
 mod board;
 mod concerns;
+mod expiries;
 mod kubernetes;
 mod metrics;
 mod pipeline;
 mod problems;
+mod refusals;
 mod serving;
 mod transitions;
 
@@ -170,7 +172,11 @@ async fn serve(
         Arc::new(TokenCaller(tokens)),
         Arc::new(board.clone()),
     )
-    .observed_by(move |outcome| metrics.certificate(outcome));
+    .observed_by(move |outcome| metrics.certificate(outcome))
+    .signed_to({
+        let board = board.clone();
+        move |signed| board.expiries().note(signed)
+    });
     let keeper = keep(authority, Arc::clone(&issuer));
     let incoming = serving::listen(arguments, issuer, shutdown.clone()).await?;
     let drain = shutdown.clone();

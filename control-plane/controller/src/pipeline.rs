@@ -102,6 +102,7 @@ impl Pipeline {
     pub(crate) async fn run(mut self, mut source: Updates) {
         let mut rotation = interval(ROTATION_CHECK);
         rotation.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut refusals = self.board.refusals().changes();
         let mut read = false;
         loop {
             tokio::select! {
@@ -113,6 +114,10 @@ impl Pipeline {
                     None => return,
                 },
                 Ok(()) = self.bundle.changed() => if read {
+                    self.round(None);
+                },
+                // What a client refuses belongs into the status of the object that it was made from.
+                Ok(()) = refusals.changed() => if read {
                     self.round(None);
                 },
                 _ = rotation.tick(), if self.rotates => if let Err(error) = self.issuer.rotate(false) {
@@ -155,17 +160,19 @@ impl Pipeline {
         self.metrics
             .problems
             .set(i64::try_from(problems.len()).unwrap_or(i64::MAX));
+        let mut statuses = resolved.statuses.clone();
+        self.board.refusals().state(&mut statuses);
         let last = self.board.round();
         let nothing = Statuses::default();
         let known = last.as_ref().map_or(&nothing, |last| &last.statuses);
-        for line in transitions::between(known, &resolved.statuses) {
+        for line in transitions::between(known, &statuses) {
             tracing::info!("status: {line}");
         }
         self.facts.send_replace(Some(Facts {
             cluster: Arc::clone(&self.cluster),
-            statuses: Arc::new(resolved.statuses.clone()),
+            statuses: Arc::new(statuses.clone()),
         }));
-        let round = Round::new(&resolved.mesh, resolved.statuses.clone(), problems);
+        let round = Round::new(&resolved.mesh, statuses, problems);
         self.snapshots.send_replace(translated.snapshot);
         self.board.publish(round);
         self.metrics.rounds.inc();

@@ -37,7 +37,7 @@ pub struct RouteStatus {
 pub struct ParentStatus {
     /// The parentRef exactly as it is written in the spec.
     pub parent_ref: ParentRef,
-    /// `Accepted`, `ResolvedRefs` and, where it applies, `PartiallyInvalid`.
+    /// `Accepted`, `ResolvedRefs` and, where it applies, `PartiallyInvalid`; while a client refuses what was made of it, `Programmed`.
     pub conditions: Vec<Condition>,
 }
 

@@ -10,6 +10,7 @@ const OWNED: &[ConditionType] = &[
     ConditionType::Accepted,
     ConditionType::ResolvedRefs,
     ConditionType::PartiallyInvalid,
+    ConditionType::Programmed,
 ];
 
 pub(crate) fn fields(

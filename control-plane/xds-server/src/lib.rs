@@ -62,5 +62,5 @@ mod wire;
 
 pub use auth::{AuthError, Authenticate, NodeIdentity, Token};
 pub use diffs::Diffs;
-pub use server::{ClientState, Notice, Server, Settings, http2};
+pub use server::{ClientState, ClientStatusService, Expiry, Notice, Server, Settings, http2};
 pub use tokens::{BootstrapTokens, TokensError};

@@ -7,12 +7,13 @@ use std::{
     time::SystemTime,
 };
 
+use heddle_proto::{Message, envoy::config::core::v3::Node};
 use heddle_snapshot::Role;
-use tokio::sync::watch;
+use tokio::sync::{mpsc, oneshot, watch};
 use tonic::Status;
 
 use super::Settings;
-use crate::session::{TypeState, Variant};
+use crate::session::{Standing, TypeState, Variant};
 
 /// One open stream.
 #[derive(Clone, Debug)]
@@ -31,12 +32,37 @@ pub struct ClientState {
     pub connected_since: SystemTime,
     /// How far it is, by type.
     pub types: Vec<TypeState>,
+    /// What it told about itself in its first request; without its metadata where that is large.
+    pub info: Option<Arc<Node>>,
+}
+
+/// Where a client stands at one moment, told by its stream.
+#[derive(Debug)]
+pub(crate) struct Account {
+    /// By type and name.
+    pub(crate) standings: Vec<Standing>,
+    /// For how long the oldest response is unanswered.
+    pub(crate) unanswered_for: Option<std::time::Duration>,
+}
+
+/// Who wants to know.
+pub(super) type Question = oneshot::Sender<Account>;
+
+/// Questions that may wait for one stream.
+const QUESTIONS: usize = 4;
+/// What a client tells about itself beyond this many bytes is not kept.
+const NODE_BYTES: usize = 4096;
+
+#[derive(Debug)]
+struct Open {
+    state: ClientState,
+    questions: mpsc::Sender<Question>,
 }
 
 #[derive(Debug, Default)]
 struct Table {
     next: u64,
-    open: BTreeMap<u64, ClientState>,
+    open: BTreeMap<u64, Open>,
     by_node: BTreeMap<Arc<str>, usize>,
 }
 
@@ -66,7 +92,7 @@ impl Clients {
         variant: Variant,
         peer: Option<SocketAddr>,
         settings: &Settings,
-    ) -> Result<Slot, Status> {
+    ) -> Result<(Slot, mpsc::Receiver<Question>), Status> {
         let mut table = self.table();
         if table.open.len() >= settings.streams {
             let limit = settings.streams;
@@ -92,18 +118,30 @@ impl Clients {
             peer,
             connected_since: SystemTime::now(),
             types: Vec::new(),
+            info: None,
         };
-        table.open.insert(stream, state);
+        let (questions, asked) = mpsc::channel(QUESTIONS);
+        table.open.insert(stream, Open { state, questions });
         self.count.send_replace(table.open.len());
         drop(table);
-        Ok(Slot {
+        let slot = Slot {
             clients: Arc::clone(self),
             stream,
-        })
+        };
+        Ok((slot, asked))
     }
 
     pub(super) fn list(&self) -> Vec<ClientState> {
-        self.table().open.values().cloned().collect()
+        let table = self.table();
+        table.open.values().map(|open| open.state.clone()).collect()
+    }
+
+    /// Asks a stream where its client stands; `None`: it has ended, or too many ask.
+    pub(super) async fn account(&self, stream: u64) -> Option<Account> {
+        let questions = self.table().open.get(&stream)?.questions.clone();
+        let (question, answer) = oneshot::channel();
+        questions.try_send(question).ok()?;
+        answer.await.ok()
     }
 
     /// Comes back when nobody is connected.
@@ -122,14 +160,21 @@ pub(super) struct Slot {
 
 impl Slot {
     pub(super) fn set_role(&self, role: Role) {
-        if let Some(state) = self.clients.table().open.get_mut(&self.stream) {
-            state.role = Some(role);
+        if let Some(open) = self.clients.table().open.get_mut(&self.stream) {
+            open.state.role = Some(role);
+        }
+    }
+
+    pub(super) fn set_info(&self, node: Option<&Node>) {
+        let info = node.map(|node| Arc::new(within_bounds(node)));
+        if let Some(open) = self.clients.table().open.get_mut(&self.stream) {
+            open.state.info = info;
         }
     }
 
     pub(super) fn set_types(&self, types: Vec<TypeState>) {
-        if let Some(state) = self.clients.table().open.get_mut(&self.stream) {
-            state.types = types;
+        if let Some(open) = self.clients.table().open.get_mut(&self.stream) {
+            open.state.types = types;
         }
     }
 }
@@ -137,14 +182,28 @@ impl Slot {
 impl Drop for Slot {
     fn drop(&mut self) {
         let mut table = self.clients.table();
-        if let Some(state) = table.open.remove(&self.stream)
-            && let Some(count) = table.by_node.get_mut(&state.node)
+        if let Some(open) = table.open.remove(&self.stream)
+            && let Some(count) = table.by_node.get_mut(&open.state.node)
         {
             *count -= 1;
             if *count == 0 {
-                table.by_node.remove(&state.node);
+                table.by_node.remove(&open.state.node);
             }
         }
         self.clients.count.send_replace(table.open.len());
+    }
+}
+
+/// What is kept of what a client tells about itself: it may tell as much as fits into a request.
+fn within_bounds(node: &Node) -> Node {
+    if node.encoded_len() <= NODE_BYTES {
+        return node.clone();
+    }
+    let shortened = |text: &str| text.chars().take(253).collect();
+    Node {
+        id: node.id.clone(),
+        cluster: shortened(&node.cluster),
+        user_agent_name: shortened(&node.user_agent_name),
+        ..Node::default()
     }
 }

@@ -12,7 +12,12 @@ use tokio::{
 };
 use tonic::{Code, Request, Status, Streaming};
 
-use super::{Inner, Notice, clients::Slot, node, protocol::Protocol};
+use super::{
+    Inner, Notice,
+    clients::{Account, Question, Slot},
+    node,
+    protocol::Protocol,
+};
 use crate::{
     AuthError, NodeIdentity, Token,
     session::{Event, Session, Violation},
@@ -37,7 +42,7 @@ pub(super) async fn start<P: Protocol>(
     let token = Token::from_metadata(request.metadata())?;
     let identity = inner.auth.authenticate(&token).await?;
     let peer = request.remote_addr();
-    let slot = inner
+    let (slot, questions) = inner
         .clients
         .enter(&identity.node, P::VARIANT, peer, &inner.settings)?;
     let (sender, receiver) = mpsc::channel(CAPACITY);
@@ -54,6 +59,7 @@ pub(super) async fn start<P: Protocol>(
             },
             lease,
             &slot,
+            questions,
             &sender,
         )
         .await;
@@ -116,6 +122,7 @@ async fn run<P: Protocol>(
     mut requests: Requests<P>,
     mut lease: Lease,
     slot: &Slot,
+    questions: mpsc::Receiver<Question>,
     responses: &Responses<P>,
 ) -> Result<(), Status> {
     let mut snapshots = inner.snapshots.clone();
@@ -125,6 +132,7 @@ async fn run<P: Protocol>(
     let Some(first) = first else { return Ok(()) };
     let view = node::view_of(P::node(&first), &lease.identity, &inner.settings)?;
     slot.set_role(view.role);
+    slot.set_info(P::node(&first));
     let mut desk = Desk::<P> {
         inner,
         slot,
@@ -138,6 +146,7 @@ async fn run<P: Protocol>(
             Arc::clone(&inner.diffs),
             inner.settings.limits.clone(),
         ),
+        questions,
     };
     desk.feed(&first)?;
     desk.serve(&mut requests, &mut snapshots, &mut lease).await
@@ -151,6 +160,7 @@ struct Desk<'a, P: Protocol> {
     role: Role,
     node: Arc<str>,
     session: Session,
+    questions: mpsc::Receiver<Question>,
 }
 
 impl<P: Protocol> Desk<'_, P> {
@@ -182,6 +192,7 @@ impl<P: Protocol> Desk<'_, P> {
                     Err(_) => more_snapshots = false,
                 },
                 () = sleep_until(wake.unwrap_or_else(Instant::now).into()), if wake.is_some() => {}
+                Some(question) = self.questions.recv() => self.answer(question),
                 () = sleep_until(lease.recheck) => lease.renew(self.inner).await?,
                 () = raised(&mut draining) => return Err(shutting_down()),
             }
@@ -211,6 +222,14 @@ impl<P: Protocol> Desk<'_, P> {
         }
         self.slot.set_types(self.session.state());
         Ok(())
+    }
+
+    /// Whoever asked may have left.
+    fn answer(&self, question: Question) {
+        let _ = question.send(Account {
+            standings: self.session.standings(),
+            unanswered_for: self.session.unanswered_for(Instant::now()),
+        });
     }
 
     fn notify(&self, event: Event) {

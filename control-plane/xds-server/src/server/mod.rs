@@ -4,6 +4,7 @@
 
 pub mod api;
 mod clients;
+mod csds;
 mod driver;
 mod node;
 mod protocol;
@@ -17,6 +18,7 @@ use tokio::sync::watch;
 use tonic::service::Routes;
 
 pub use clients::ClientState;
+pub use csds::{ClientStatusService, Expiry};
 pub use service::DiscoveryService;
 pub use settings::{Settings, http2};
 

@@ -16,6 +16,7 @@ mod order;
 mod report;
 mod resources;
 mod response;
+mod standing;
 mod subscription;
 
 #[cfg(test)]
@@ -37,6 +38,7 @@ use heddle_snapshot::{Snapshot, View};
 pub use limits::{Limits, NAME_COST, Violation};
 pub use report::{Counters, Event, Refusal, TypeState};
 pub use response::Response;
+pub use standing::{Progress, Running, Standing};
 
 use crate::Diffs;
 use limits::Budget;

@@ -120,7 +120,7 @@ impl Resources {
     }
 
     /// What the client should have under this name.
-    fn current<'a>(&self, lookup: Lookup<'a>, name: &str) -> Option<&'a Arc<Resource>> {
+    pub(super) fn current<'a>(&self, lookup: Lookup<'a>, name: &str) -> Option<&'a Arc<Resource>> {
         if !self.subscription.contains(name) {
             return None;
         }
@@ -289,6 +289,43 @@ impl Resources {
                 events.push(Event::Cleared(refused.refusal));
             }
         }
+    }
+
+    /// What is noted about the client's copy; `None`: it is what the pinned snapshot shows.
+    pub(super) fn held(&self, name: &str) -> Option<&Held> {
+        let unanswered = self.outstanding.as_ref();
+        let item =
+            unanswered.and_then(|sent| sent.items.iter().find(|item| *item.name == *name));
+        item.map(|item| &item.before)
+            .or_else(|| self.open.get(name))
+    }
+
+    /// The names that something is noted about.
+    pub(super) fn noted(&self) -> impl Iterator<Item = &Arc<str>> {
+        let unanswered = self.outstanding.iter().flat_map(|sent| &sent.items);
+        self.open
+            .keys()
+            .chain(unanswered.map(|item| &item.name))
+            .chain(self.refused.keys())
+    }
+
+    pub(super) fn refusal_of(&self, name: &str) -> Option<&Arc<Refusal>> {
+        self.refused.get(name).map(|refused| &refused.refusal)
+    }
+
+    /// When the answer to the response on its way is due.
+    pub(super) fn answer_due(&self) -> Option<Instant> {
+        Some(self.outstanding.as_ref()?.deadline)
+    }
+
+    /// Whether this version (`None`: a removal) is in an unanswered response.
+    pub(super) fn is_on_its_way(&self, name: &str, version: Option<&str>) -> bool {
+        let unanswered = self.outstanding.iter().flat_map(|sent| &sent.items);
+        let mut of_name = unanswered.filter(|item| *item.name == *name);
+        of_name.any(|item| {
+            let sent = item.resource.as_ref();
+            sent.map(|resource| resource.version.as_str()) == version
+        })
     }
 
     fn is_unanswered(&self, name: &str) -> bool {
