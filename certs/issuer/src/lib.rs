@@ -35,7 +35,7 @@ pub use csr::{CsrError, PublicKey};
 pub use issuer::{Chain, Issuer, IssuerError, ServingCertificate, Settings};
 pub use pace::Pace;
 pub use rotation::{RootId, RootState, RootTimes, Rotation, RotationSettings, Step};
-pub use service::{Signed, CallerNode, CertificateService, Outcome, Placement};
+pub use service::{CallerNode, CertificateService, Outcome, Placement, Signed};
 pub use store::StoreError;
 
 #[cfg(test)]

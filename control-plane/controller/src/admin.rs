@@ -1,5 +1,5 @@
 //! Health, metrics and debugging: plain HTTP on a port of its own. The Client Status Discovery Service is here too, as gRPC without TLS, for
-//! callers on loopback only (docs/decisions/0014).
+//! callers on loopback only (docs/decisions/0010).
 
 use std::{
     net::SocketAddr,

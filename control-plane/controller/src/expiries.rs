@@ -39,7 +39,11 @@ impl Expiries {
             Some(of_node) => of_node.values().min().copied(),
             None => {
                 let identity: SpiffeId = name.parse().ok()?;
-                known.values().filter_map(|of_node| of_node.get(&identity)).min().copied()
+                known
+                    .values()
+                    .filter_map(|of_node| of_node.get(&identity))
+                    .min()
+                    .copied()
             }
         }
     }

@@ -111,7 +111,10 @@ impl Refusals {
             for object in &refused.refusal.origin {
                 let resources = by_object.entry(Arc::clone(object)).or_default();
                 let resource = (&*refused.refusal.resource, &*refused.refusal.message);
-                resources.entry(resource).or_default().insert(&refused.client);
+                resources
+                    .entry(resource)
+                    .or_default()
+                    .insert(&refused.client);
             }
         }
         let said = by_object.into_iter().filter_map(|(object, resources)| {

@@ -8,7 +8,7 @@ use std::{
 
 use heddle_identity::{InvalidSpiffeId, SpiffeId, TrustDomain};
 use heddle_proto::{
-    envoy::config::core::v3::Node,
+    envoy::config::core::v3::{Node, node::UserAgentVersionType},
     google::protobuf::{Struct, Value, value::Kind},
     names::{ROLE, ROLE_NODE},
 };
@@ -139,6 +139,9 @@ impl Arguments {
                 fields: [(ROLE.to_owned(), role)].into(),
             }),
             user_agent_name: "heddle-node-proxy".to_owned(),
+            user_agent_version_type: Some(UserAgentVersionType::UserAgentVersion(
+                env!("CARGO_PKG_VERSION").to_owned(),
+            )),
             ..Node::default()
         }
     }

@@ -89,5 +89,10 @@ fn bytes_of_another_type_or_of_none_are_an_error_that_names_it() {
     let error = any("type.googleapis.com/nobody.v1.Knows", &[]).unwrap_err();
     assert!(error.to_string().contains("nobody.v1.Knows"), "{error}");
     let error = any(type_url::LISTENER, &[0xff]).unwrap_err();
-    assert!(error.to_string().starts_with("envoy.config.listener.v3.Listener: "), "{error}");
+    assert!(
+        error
+            .to_string()
+            .starts_with("envoy.config.listener.v3.Listener: "),
+        "{error}"
+    );
 }

@@ -74,8 +74,7 @@ fn a_refusal_stands_in_the_status_of_the_objects_it_was_made_from_and_in_no_othe
     refusals.note(&notice(1, Event::Refused(one)));
     let (before, mut after) = (statuses(), statuses());
     refusals.state(&mut after);
-    let text =
-        "node-1 refuses gateway/shop/web/http: bad regex. It goes on with what it had";
+    let text = "node-1 refuses gateway/shop/web/http: bad regex. It goes on with what it had";
     let refused = Condition {
         status: false,
         reason: REASON,

@@ -85,7 +85,11 @@ impl ClientStatusService {
                 continue;
             };
             let config = ClientConfig {
-                node: Some(summary::node(&client, &account, (self.expiry)(&client.node))),
+                node: Some(summary::node(
+                    &client,
+                    &account,
+                    (self.expiry)(&client.node),
+                )),
                 generic_xds_configs: account
                     .standings
                     .iter()
@@ -95,7 +99,9 @@ impl ClientStatusService {
                 client_scope: format!("stream {}", client.stream),
                 ..ClientConfig::default()
             };
-            room = room.checked_sub(config.encoded_len()).ok_or_else(too_much)?;
+            room = room
+                .checked_sub(config.encoded_len())
+                .ok_or_else(too_much)?;
             response.config.push(config);
         }
         Ok(response)

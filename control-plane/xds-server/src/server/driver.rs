@@ -42,9 +42,10 @@ pub(super) async fn start<P: Protocol>(
     let token = Token::from_metadata(request.metadata())?;
     let identity = inner.auth.authenticate(&token).await?;
     let peer = request.remote_addr();
-    let (slot, questions) = inner
-        .clients
-        .enter(&identity.node, P::VARIANT, peer, &inner.settings)?;
+    let (slot, questions) =
+        inner
+            .clients
+            .enter(&identity.node, P::VARIANT, peer, &inner.settings)?;
     let (sender, receiver) = mpsc::channel(CAPACITY);
     tokio::spawn(async move {
         let stream = slot.stream;

@@ -294,8 +294,7 @@ impl Resources {
     /// What is noted about the client's copy; `None`: it is what the pinned snapshot shows.
     pub(super) fn held(&self, name: &str) -> Option<&Held> {
         let unanswered = self.outstanding.as_ref();
-        let item =
-            unanswered.and_then(|sent| sent.items.iter().find(|item| *item.name == *name));
+        let item = unanswered.and_then(|sent| sent.items.iter().find(|item| *item.name == *name));
         item.map(|item| &item.before)
             .or_else(|| self.open.get(name))
     }

@@ -72,8 +72,7 @@ impl Session {
     /// Where the client stands with all that it asked for, by type and name. What should be there is the newest snapshot's.
     pub fn standings(&self) -> Vec<Standing> {
         let newest = self.newest.as_ref().unwrap_or(&self.pinned);
-        let of_type =
-            |resources: &Resources| resources.standings(&self.pinned, newest, &self.view);
+        let of_type = |resources: &Resources| resources.standings(&self.pinned, newest, &self.view);
         self.types.values().flat_map(of_type).collect()
     }
 

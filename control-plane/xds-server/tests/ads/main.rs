@@ -7,6 +7,7 @@
 
 mod admission;
 mod bad_input;
+mod client_status;
 mod hostile;
 mod streams;
 mod support;

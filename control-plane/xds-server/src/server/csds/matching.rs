@@ -23,7 +23,11 @@ enum Pattern<'a> {
 impl<'a> Matcher<'a> {
     /// What is not understood is refused: left out, it would tell more than was asked for.
     pub(super) fn of(matchers: &'a [NodeMatcher]) -> Result<Self, Status> {
-        matchers.iter().map(node_id).collect::<Result<_, _>>().map(Self)
+        matchers
+            .iter()
+            .map(node_id)
+            .collect::<Result<_, _>>()
+            .map(Self)
     }
 
     pub(super) fn matches(&self, client: &ClientState) -> bool {

@@ -19,11 +19,7 @@ use crate::{
 /// The node as it told of itself, with the summary: `stream`, `role`, `variant`, `identity` (whose token or certificate it has), `peer`,
 /// `connected_since`, `unanswered_seconds` (of the oldest response; absent: all are answered), `certificate_expires` (RFC 3339; absent:
 /// unknown), and for each type `types.<type URL>` = `{wanted, synced, responses, accepted, refused}`.
-pub(super) fn node(
-    client: &ClientState,
-    account: &Account,
-    expires: Option<SystemTime>,
-) -> Node {
+pub(super) fn node(client: &ClientState, account: &Account, expires: Option<SystemTime>) -> Node {
     let mut node = client.info.as_deref().cloned().unwrap_or_default();
     node.id = name(client).to_owned();
     let role = client.role.map(|role| format!("{role:?}").to_lowercase());
@@ -52,7 +48,9 @@ pub(super) fn node(
         .filter_map(|(key, value)| Some((key.to_owned(), value?)));
     let metadata = node.metadata.get_or_insert_default();
     let status = structure(present);
-    metadata.fields.insert(names::CLIENT_STATUS.to_owned(), status);
+    metadata
+        .fields
+        .insert(names::CLIENT_STATUS.to_owned(), status);
     node
 }
 

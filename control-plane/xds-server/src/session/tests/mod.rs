@@ -5,5 +5,6 @@ mod delta;
 mod order;
 mod property;
 mod refusals;
+mod standing;
 mod support;
 mod world;
