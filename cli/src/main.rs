@@ -1,6 +1,7 @@
 //! `heddle`: the command line.
 
 mod demo;
+mod looking;
 mod probe;
 mod uninstall;
 mod verify;
@@ -21,6 +22,10 @@ struct Arguments {
 enum Command {
     /// Runs the whole mesh on this machine, from a folder of Kubernetes YAML, without a cluster.
     Demo(demo::Arguments),
+    /// Shows who is connected to the control plane, how far each client is, and what it refuses.
+    Status(looking::Status),
+    /// Shows the configuration of one client: what it should have, and what it has.
+    Config(looking::Config),
     /// Asks a service something, once or under load, and prints what came of it as JSON.
     #[command(subcommand)]
     Probe(probe::Probe),
@@ -37,6 +42,12 @@ fn main() -> anyhow::Result<ExitCode> {
     match Arguments::parse().command {
         // Before any thread is made: it may go into namespaces of its own.
         Command::Demo(demo) => demo::run(&demo),
+        Command::Status(arguments) => {
+            tokio::runtime::Runtime::new()?.block_on(looking::status(arguments))
+        }
+        Command::Config(arguments) => {
+            tokio::runtime::Runtime::new()?.block_on(looking::config(arguments))
+        }
         Command::Probe(probe) => asynchronous(probe::run(probe)),
         Command::Verify(arguments) => asynchronous(verify::run(arguments)),
         Command::UninstallNodes(arguments) => asynchronous(uninstall::run(arguments)),
