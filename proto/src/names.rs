@@ -17,6 +17,11 @@ pub const ROLE_CLIENT: &str = "client";
 /// A gRPC `xds:///` client.
 pub const ROLE_GRPC: &str = "grpc";
 
+/// The certificate provider that a gRPC bootstrap has to name, for its own certificate and for the mesh's roots.
+pub const GRPC_CERTIFICATE_PROVIDER: &str = "default";
+/// How the names of gRPC servers' listeners begin; behind it `<namespace>/<pod>/<address and port that it listens on>`.
+pub const GRPC_SERVER_PREFIX: &str = "grpc/";
+
 /// Name of the network RBAC filter that carries NetworkPolicy.
 pub const FILTER_NETWORK_POLICY: &str = "heddle.network_policy";
 /// Name of the network or HTTP RBAC filter that carries AuthorizationPolicy.

@@ -35,7 +35,7 @@ impl Round {
         let mut identities = BTreeMap::<Arc<str>, BTreeSet<SpiffeId>>::new();
         for workload in mesh.workloads.values() {
             // Nobody speaks mutual TLS for a pod outside the mesh.
-            let of_mesh = workload.enrolment == Enrolment::Mesh;
+            let of_mesh = workload.enrolment != Enrolment::Outside;
             if let Some(node) = workload.node.as_ref().filter(|_| of_mesh) {
                 let on_node = identities.entry(Arc::clone(&node.0)).or_default();
                 on_node.insert(workload.spiffe_id(&mesh.trust_domain));

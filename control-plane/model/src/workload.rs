@@ -42,12 +42,14 @@ impl Workload {
     }
 }
 
-/// Whether a pod is in the mesh: label `heddle.dev/mesh: enabled | disabled` on the pod, else on its namespace.
+/// Whether a pod is in the mesh: label `heddle.dev/mesh: enabled | disabled | grpc` on the pod, else on its namespace.
 /// A pod in the node's own network is never in the mesh, nor is one that has finished.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize)]
 pub enum Enrolment {
     /// Its traffic is captured and it is reached by mutual TLS.
     Mesh,
+    /// Its own gRPC library is in the mesh, by xDS: it is not captured, and its gRPC servers are reached by mutual TLS on their own ports.
+    Grpc,
     /// Plain traffic only.
     Outside,
 }

@@ -247,7 +247,7 @@ impl Resolver {
         let at = id(Kind::Pod, key);
         let mut report = Report::on(at.clone());
         let state = self.workloads.get(key);
-        let of_mesh = state.filter(|state| state.workload.enrolment == Enrolment::Mesh);
+        let of_mesh = state.filter(|state| state.workload.enrolment != Enrolment::Outside);
         let policy = of_mesh.map(|state| sources.policy(key, state, &mut report));
         self.problems
             .set(Facet::PodPolicy, at, report.into_problems());

@@ -314,11 +314,12 @@ fn enrolment(cluster: &Cluster, key: &RawKey, pod: &Pod, report: &mut Report) ->
         match value {
             "enabled" => return Enrolment::Mesh,
             "disabled" => return Enrolment::Outside,
+            "grpc" => return Enrolment::Grpc,
             _ => {
                 let at: ObjectId = at.into_owned();
                 let of_pod = at == own_id;
                 let message = format!(
-                    "{} is neither enabled nor disabled; it is ignored",
+                    "{} is neither enabled nor disabled nor grpc; it is ignored",
                     excerpt(value)
                 );
                 report.add_about(at, format!("metadata.labels[{MESH_LABEL}]"), message);

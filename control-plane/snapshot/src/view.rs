@@ -26,6 +26,12 @@ pub enum Scope {
     Node(Arc<str>),
     /// The proxies of nodes that run a pod of this namespace.
     NodesWithNamespace(Arc<str>),
+    /// Clients of every role.
+    Everyone,
+    /// Every gRPC client and server.
+    Grpc,
+    /// The gRPC servers of this identity only (`spiffe://...`).
+    GrpcServer(Arc<str>),
 }
 
 /// One client's view of a snapshot.
@@ -33,7 +39,7 @@ pub enum Scope {
 pub struct View {
     /// What kind of client it is.
     pub role: Role,
-    /// The node it runs on.
+    /// The node it runs on; of a workload that speaks for itself its identity.
     pub node: Arc<str>,
 }
 
@@ -46,7 +52,10 @@ impl View {
             (Role::Node, Scope::NodesWithNamespace(namespace)) => placement
                 .get(&self.node)
                 .is_some_and(|namespaces| namespaces.contains(namespace)),
-            (Role::Gateway | Role::Client | Role::Grpc, _) => false,
+            (_, Scope::Everyone) | (Role::Grpc, Scope::Grpc) => true,
+            (Role::Grpc, Scope::GrpcServer(identity)) => *identity == self.node,
+            (Role::Node, Scope::Grpc | Scope::GrpcServer(_))
+            | (Role::Gateway | Role::Client | Role::Grpc, _) => false,
         }
     }
 }

@@ -38,7 +38,7 @@ impl Unit for EndpointsUnit {
         Resource::new(
             type_url::CLUSTER_LOAD_ASSIGNMENT,
             name,
-            Scope::Nodes,
+            Scope::Everyone,
             vec![format!("Service {}", key.service).into()],
             &message,
         )

@@ -19,6 +19,7 @@ mod clusters;
 mod dns;
 mod endpoints;
 mod filters;
+mod grpc;
 mod listeners;
 mod memo;
 mod policy;

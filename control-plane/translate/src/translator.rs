@@ -17,6 +17,7 @@ use crate::{
     clusters::{AliasClusterUnit, LocalClusterUnit, ServiceClusterUnit},
     dns::DnsUnit,
     endpoints::EndpointsUnit,
+    grpc::{self, GrpcClusterUnit, GrpcListenerUnit, GrpcPods, GrpcRoutesUnit, GrpcServerUnit},
     listeners::{GatewayListenerUnit, OutboundListenerUnit, PodListenerUnit, Reading},
     memo::Memo,
     resources::Resources,
@@ -54,6 +55,10 @@ struct Memos {
     address_sets: Memo<AddressSetUnit>,
     dns: Memo<DnsUnit>,
     trust_bundle: Memo<TrustBundleUnit>,
+    grpc_listeners: Memo<GrpcListenerUnit>,
+    grpc_routes: Memo<GrpcRoutesUnit>,
+    grpc_clusters: Memo<GrpcClusterUnit>,
+    grpc_servers: Memo<GrpcServerUnit>,
 }
 
 /// What an update gave.
@@ -94,6 +99,7 @@ impl Translator {
         let encoded = self.services(mesh)
             + self.gateways(mesh)
             + self.pods(mesh)
+            + self.grpc(mesh)
             + self.trust_bundle(trust_bundle);
         let moved = self.place(mesh);
         let counts = Counts {
@@ -182,6 +188,20 @@ impl Translator {
             + self.memos.pods.update(pod_listeners(mesh), resources)
     }
 
+    fn grpc(&mut self, mesh: &Mesh) -> usize {
+        let pods = GrpcPods::of(mesh);
+        let (memos, resources) = (&mut self.memos, &mut self.resources);
+        let (listeners, routes) = (grpc::listeners(mesh), grpc::routes(mesh));
+        memos
+            .grpc_clusters
+            .update(grpc::clusters(mesh, &pods), resources)
+            + memos.grpc_listeners.update(listeners, resources)
+            + memos.grpc_routes.update(routes, resources)
+            + memos
+                .grpc_servers
+                .update(grpc::servers(mesh, &pods), resources)
+    }
+
     fn trust_bundle(&mut self, pem: &str) -> usize {
         let unit = (!pem.is_empty()).then(|| ((), TrustBundleUnit(pem.into())));
         self.memos.trust_bundle.update(unit, &mut self.resources)
@@ -203,7 +223,9 @@ impl Translator {
 }
 
 /// All ports of Services that have any, in the order of their keys.
-fn ports(mesh: &Mesh) -> impl Iterator<Item = (ServicePortKey, &Arc<Service>, &ServicePort)> {
+pub(crate) fn ports(
+    mesh: &Mesh,
+) -> impl Iterator<Item = (ServicePortKey, &Arc<Service>, &ServicePort)> {
     mesh.services.values().flat_map(|service| {
         let ports = match service.kind {
             ServiceKind::ClusterIp { .. } | ServiceKind::Headless => &service.ports[..],

@@ -22,7 +22,8 @@ impl Unit for PodWorkloadUnit {
         let pod = &self.0;
         let tunnel = match pod.enrolment {
             Enrolment::Mesh => Tunnel::Hbone,
-            Enrolment::Outside => Tunnel::None,
+            // Its own library speaks mutual TLS, with gRPC clients only.
+            Enrolment::Grpc | Enrolment::Outside => Tunnel::None,
         };
         let message = v1::Workload {
             uid: pod.uid.to_string(),

@@ -1,5 +1,6 @@
 //! Golden folders: `tests/golden/<topic>/<case>/in.yaml`, ordinary Kubernetes objects after those of `tests/golden/_base.yaml`, must
-//! become exactly the `out.<kind>.yaml` beside it. A topic shows the kinds of resources that it is about; `whole` shows all.
+//! become exactly the `out.<kind>.yaml` beside it. A topic shows the kinds of resources that it is about; `whole` shows all but
+//! gRPC's own view, which `grpc` shows.
 //!
 //! Each folder is one test, with the folder as its name. `HEDDLE_UPDATE_GOLDEN=1` rewrites the outputs and deletes stale ones; read
 //! the difference before you commit it: a golden file that records a bug is worse than none.
@@ -7,12 +8,14 @@
 #[path = "../../resolve/tests/golden_harness/mod.rs"]
 mod golden_harness;
 
-use std::{fs, path::Path, process::ExitCode};
+use std::{collections::BTreeMap, fs, path::Path, process::ExitCode};
 
 use golden_harness::{Case, compare, run};
 use heddle_model::{Mesh, MtlsMode, TrustDomain};
+use heddle_proto::type_url;
 use heddle_resolve::{Settings, resolve};
 use heddle_resources::{Cluster, Header, Object};
+use heddle_snapshot::{Scope, Snapshot};
 use heddle_translate::{render, translate};
 use serde_json::Value;
 
@@ -71,15 +74,44 @@ fn mesh(cluster: &Cluster) -> Mesh {
 
 fn outputs(case: &Case, mesh: &Mesh) -> Vec<(String, String)> {
     let topic = case.name.split('/').next().unwrap_or_default();
+    let snapshot = translate(mesh, ROOTS);
+    if topic == "grpc" {
+        return grpc(&snapshot);
+    }
     let shown = SHOWN
         .iter()
         .find(|(of, _)| *of == topic)
         .map(|(_, kinds)| *kinds);
-    render::snapshot(&translate(mesh, ROOTS))
+    render::snapshot(&snapshot)
         .into_iter()
         .filter(|(kind, _)| shown.is_none_or(|kinds| kinds.contains(kind)))
         .map(|(kind, resources)| (format!("out.{kind}.yaml"), render::yaml(&resources)))
         .collect()
+}
+
+/// gRPC's own view, whole, as its clients would show it (protobuf's canonical JSON).
+fn grpc(snapshot: &Snapshot) -> Vec<(String, String)> {
+    let types = [
+        ("listeners", type_url::LISTENER),
+        ("routes", type_url::ROUTE_CONFIGURATION),
+        ("clusters", type_url::CLUSTER),
+    ];
+    let shown = types.map(|(kind, type_url)| {
+        let of_type = snapshot.types.get(type_url).into_iter();
+        let of_grpc = of_type
+            .flat_map(|all| all.values())
+            .filter(|resource| matches!(resource.scope, Scope::Grpc | Scope::GrpcServer(_)));
+        let resources: BTreeMap<String, Value> = of_grpc
+            .map(|resource| {
+                let mut value = heddle_proto_json::any(type_url, &resource.body).expect("known");
+                value["#scope"] = format!("{:?}", resource.scope).into();
+                value["#origin"] = resource.origin.join(", ").into();
+                (resource.name.to_string(), value)
+            })
+            .collect();
+        (format!("out.{kind}.yaml"), render::yaml(&resources))
+    });
+    shown.into()
 }
 
 fn objects(text: &str) -> Result<Vec<Object>, String> {

@@ -57,6 +57,19 @@ pub fn any(type_url: &str, bytes: &[u8]) -> Result<Value, JsonError> {
     Ok(value)
 }
 
+/// The same content in the same order each time: maps come in any. What a message is and is called stands first.
+fn sort(value: &mut Value) {
+    match value {
+        Value::Object(fields) => {
+            fields.values_mut().for_each(sort);
+            let rank = |name: &str| (name != "@type", name != "name");
+            fields.sort_by(|a, _, b, _| (rank(a), a).cmp(&(rank(b), b)));
+        }
+        Value::Array(items) => items.iter_mut().for_each(sort),
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {}
+    }
+}
+
 /// A message of this full name (`envoy.config.listener.v3.Listener`).
 pub fn message(name: &str, bytes: &[u8]) -> Result<Value, JsonError> {
     let malformed = |problem: String| JsonError::Malformed {
@@ -66,9 +79,11 @@ pub fn message(name: &str, bytes: &[u8]) -> Result<Value, JsonError> {
     let message = DynamicMessage::decode(descriptor(name)?, bytes)
         .map_err(|error| malformed(error.to_string()))?;
     let options = SerializeOptions::new();
-    message
+    let mut value = message
         .serialize_with_options(serde_json::value::Serializer, &options)
-        .map_err(|error| malformed(error.to_string()))
+        .map_err(|error| malformed(error.to_string()))?;
+    sort(&mut value);
+    Ok(value)
 }
 
 /// The bytes of a message of this full name that is written as JSON. Fields that are not known are an error.

@@ -42,6 +42,18 @@ fn a_message_has_canonical_names_and_messages_within_have_their_type() {
 }
 
 #[test]
+fn the_same_content_is_the_same_text_each_time() {
+    let name = "google.protobuf.Struct";
+    let fields = ["z", "name", "a", "m"].map(|key| (key.to_owned(), json!(1).into()));
+    let json = Value::Object(fields.into_iter().collect());
+    let bytes = bytes(name, &json).unwrap();
+    for _ in 0..20 {
+        let text = message(name, &bytes).unwrap().to_string();
+        assert_eq!(text, r#"{"name":1.0,"a":1.0,"m":1.0,"z":1.0}"#);
+    }
+}
+
+#[test]
 fn what_is_written_as_json_reads_back_as_the_same_bytes() {
     let name = "envoy.config.core.v3.Locality";
     let locality = core::Locality {

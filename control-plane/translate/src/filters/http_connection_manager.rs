@@ -1,19 +1,24 @@
 //! HttpConnectionManager: reads a connection as HTTP and routes each request.
 
-use heddle_proto::envoy::{
-    config::{
-        listener::v3::Filter,
-        route::v3::{
-            Route, RouteAction, RouteConfiguration, RouteMatch, VirtualHost, route::Action,
-            route_action::ClusterSpecifier, route_match::PathSpecifier,
+use heddle_proto::{
+    envoy::{
+        config::{
+            listener::v3::Filter,
+            route::v3::{
+                NonForwardingAction, Route, RouteAction, RouteConfiguration, RouteMatch,
+                VirtualHost, route::Action, route_action::ClusterSpecifier,
+                route_match::PathSpecifier,
+            },
+        },
+        extensions::filters::network::http_connection_manager::v3::{
+            HttpConnectionManager, HttpFilter, Rds,
+            http_connection_manager::{
+                ForwardClientCertDetails, RouteSpecifier, SetCurrentClientCertDetails,
+            },
         },
     },
-    extensions::filters::network::http_connection_manager::v3::{
-        HttpConnectionManager, HttpFilter, Rds,
-        http_connection_manager::{
-            ForwardClientCertDetails, RouteSpecifier, SetCurrentClientCertDetails,
-        },
-    },
+    google::protobuf::Any,
+    pack,
 };
 
 use super::{network_filter, router::router};
@@ -30,6 +35,38 @@ pub(crate) fn routed_http(route_table: &str) -> Filter {
             route_config_name: route_table.to_owned(),
         })),
         http_filters: vec![router()],
+        ..HttpConnectionManager::default()
+    };
+    network_filter(NAME, &config)
+}
+
+/// The same for a gRPC client, which is no listener (gRFC A27).
+pub(crate) fn routed_api(route_table: &str) -> Any {
+    let config = HttpConnectionManager {
+        route_specifier: Some(RouteSpecifier::Rds(Rds {
+            config_source: wire::ads(),
+            route_config_name: route_table.to_owned(),
+        })),
+        http_filters: vec![router()],
+        ..HttpConnectionManager::default()
+    };
+    pack(&config)
+}
+
+/// For a gRPC server, which handles all requests itself (gRFC A36), after these filters.
+pub(crate) fn served_http(listener: &str, filters: Vec<HttpFilter>) -> Filter {
+    let route = Route {
+        r#match: Some(RouteMatch {
+            path_specifier: Some(PathSpecifier::Prefix("/".to_owned())),
+            ..RouteMatch::default()
+        }),
+        action: Some(Action::NonForwardingAction(NonForwardingAction {})),
+        ..Route::default()
+    };
+    let config = HttpConnectionManager {
+        stat_prefix: listener.to_owned(),
+        route_specifier: Some(RouteSpecifier::RouteConfig(everything(listener, route))),
+        http_filters: filters.into_iter().chain([router()]).collect(),
         ..HttpConnectionManager::default()
     };
     network_filter(NAME, &config)
@@ -83,10 +120,15 @@ fn to_local() -> RouteConfiguration {
         })),
         ..Route::default()
     };
+    everything(LOCAL, route)
+}
+
+/// One route for all hosts.
+fn everything(name: &str, route: Route) -> RouteConfiguration {
     RouteConfiguration {
-        name: LOCAL.to_owned(),
+        name: name.to_owned(),
         virtual_hosts: vec![VirtualHost {
-            name: LOCAL.to_owned(),
+            name: name.to_owned(),
             domains: vec!["*".to_owned()],
             routes: vec![route],
             ..VirtualHost::default()

@@ -7,7 +7,9 @@ mod router;
 mod tcp_proxy;
 mod tls_context;
 
-pub(crate) use http_connection_manager::{InboundHttp, inbound_http, routed_http};
+pub(crate) use http_connection_manager::{
+    InboundHttp, inbound_http, routed_api, routed_http, served_http,
+};
 pub(crate) use http_inspector::http_inspector;
 pub(crate) use rbac::{http_rbac, network_rbac};
 pub(crate) use tcp_proxy::tcp_proxy;

@@ -9,7 +9,7 @@ mod path;
 mod rules;
 
 pub(crate) use authorization::authorization_rules;
-pub(crate) use network::{egress_rules, ingress_rules};
+pub(crate) use network::{egress_rules, ingress_rules, ingress_rules_at};
 pub(crate) use path::path_rule;
 pub(crate) use rules::{HttpRbac, NetworkRbac, Rules};
 

@@ -1,8 +1,8 @@
 //! NetworkPolicy.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, net::IpAddr};
 
-use heddle_model::{NetworkRule, Peer, PortRange, Ports, Transport};
+use heddle_model::{AddressSetName, NetworkRule, Peer, PortNumber, PortRange, Ports, Transport};
 use heddle_proto::{
     envoy::{
         config::rbac::v3::{
@@ -44,6 +44,53 @@ pub(crate) fn ingress_rules(rules: &[NetworkRule]) -> Rules {
         }
     }
     Rules { policies }
+}
+
+/// The same for one TCP port of a server that knows no set of addresses beside its rules, and no matcher of ours: `addresses` tells what a
+/// selector means at present.
+pub(crate) fn ingress_rules_at(
+    rules: &[NetworkRule],
+    port: PortNumber,
+    addresses: impl Fn(&AddressSetName) -> Vec<IpAddr>,
+) -> Rules {
+    let of_port = rules.iter().filter(|rule| match &rule.ports {
+        Ports::All => true,
+        Ports::These(ranges) => ranges.iter().any(|range| holds(range, port)),
+    });
+    let mut policies = BTreeMap::new();
+    for rule in of_port {
+        let principals: Vec<_> = match &rule.peers {
+            None => vec![any_principal()],
+            Some(peers) => peers
+                .iter()
+                .flat_map(|peer| match peer {
+                    Peer::Pods(set) => addresses(set).into_iter().map(exactly).collect(),
+                    Peer::Block { .. } => vec![source(peer)],
+                })
+                .collect(),
+        };
+        if !principals.is_empty() {
+            let policy = Policy {
+                permissions: vec![any_permission()],
+                principals,
+                ..Policy::default()
+            };
+            policies.insert(name(rule, "ingress"), policy);
+        }
+    }
+    Rules { policies }
+}
+
+/// Whether a TCP port is one of these.
+fn holds(range: &PortRange, port: PortNumber) -> bool {
+    let (first, last) = (range.first, range.last.or(range.first));
+    range.transport == Transport::Tcp
+        && first.is_none_or(|first| first <= port)
+        && last.is_none_or(|last| port <= last)
+}
+
+fn exactly(address: IpAddr) -> Principal {
+    principal(Identifier::DirectRemoteIp(cidr(&address.into())))
 }
 
 /// Where an isolated pod may connect to. What the model took apart, because a named port has another number at each peer, is

@@ -33,7 +33,7 @@ const KINDS: [(&str, TypeUrl); 8] = [
     ("secrets", type_url::SECRET),
 ];
 
-/// All resources: kind → name → content. Kinds without any are left out.
+/// All resources but those of gRPC's own view: kind → name → content. Kinds without any are left out.
 pub fn snapshot(snapshot: &Snapshot) -> Vec<(&'static str, BTreeMap<String, Value>)> {
     KINDS
         .iter()
@@ -42,6 +42,9 @@ pub fn snapshot(snapshot: &Snapshot) -> Vec<(&'static str, BTreeMap<String, Valu
                 .types
                 .get(type_url)?
                 .iter()
+                .filter(|(_, resource)| {
+                    !matches!(resource.scope, Scope::Grpc | Scope::GrpcServer(_))
+                })
                 .map(|(name, resource)| (name.to_string(), resource_value(resource)))
                 .collect();
             (!resources.is_empty()).then_some((*kind, resources))
@@ -52,7 +55,9 @@ pub fn snapshot(snapshot: &Snapshot) -> Vec<(&'static str, BTreeMap<String, Valu
 /// One resource: who sees it (unless all node proxies do), what it was made from, and its content.
 pub fn resource_value(resource: &Resource) -> Value {
     let scope = match &resource.scope {
-        Scope::Nodes => String::new(),
+        Scope::Nodes | Scope::Everyone => String::new(),
+        Scope::Grpc => "gRPC clients".to_owned(),
+        Scope::GrpcServer(identity) => format!("gRPC server {identity}"),
         Scope::Node(node) => format!("node {node}"),
         Scope::NodesWithNamespace(namespace) => format!("nodes with pods of {namespace}"),
     };

@@ -19,7 +19,10 @@ use heddle_proto::{
 use heddle_snapshot::{Resource, Scope};
 
 pub(crate) use self::grpc::GrpcPorts;
-use self::route::{default_route, route};
+pub(crate) use self::{
+    rewrite::escape,
+    route::{default_route, route},
+};
 use crate::memo::Unit;
 
 /// Who needs the listener and the routes of this key: for a consumer's, only nodes that have pods of that namespace.
@@ -114,7 +117,7 @@ fn pattern(host: &HostMatch) -> String {
 }
 
 /// The routes that rules come from, each once, sorted.
-fn origin(rules: &[RouteRule]) -> Vec<Arc<str>> {
+pub(crate) fn origin(rules: &[RouteRule]) -> Vec<Arc<str>> {
     let routes: BTreeSet<_> = rules.iter().map(|rule| &rule.origin.route).collect();
     routes
         .into_iter()

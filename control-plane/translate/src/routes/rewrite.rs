@@ -61,7 +61,7 @@ fn regex(pattern: &str, substitution: &str) -> Rewrite {
 }
 
 /// Makes an expression that matches the text itself (RE2 syntax).
-fn escape(text: &str) -> String {
+pub(crate) fn escape(text: &str) -> String {
     let mut escaped = String::with_capacity(text.len());
     for character in text.chars() {
         if r"\.+*?()|[]{}^$".contains(character) {

@@ -21,7 +21,7 @@ use super::{
 };
 
 /// One match of one rule.
-pub(super) fn route(rule: &RouteRule) -> Route {
+pub(crate) fn route(rule: &RouteRule) -> Route {
     let request = HeaderChanges::of(&rule.request_headers);
     let response = HeaderChanges::of(&rule.response_headers);
     Route {
@@ -38,7 +38,7 @@ pub(super) fn route(rule: &RouteRule) -> Route {
 }
 
 /// For a port without routes: everything to its own cluster.
-pub(super) fn default_route(port: &ServicePortKey) -> Route {
+pub(crate) fn default_route(port: &ServicePortKey) -> Route {
     let action = Forward {
         backends: &to_one(port),
         matched: None,
