@@ -63,7 +63,9 @@ fn sort(value: &mut Value) {
         Value::Object(fields) => {
             fields.values_mut().for_each(sort);
             let rank = |name: &str| (name != "@type", name != "name");
-            fields.sort_by(|a, _, b, _| (rank(a), a).cmp(&(rank(b), b)));
+            let mut sorted: Vec<(String, Value)> = std::mem::take(fields).into_iter().collect();
+            sorted.sort_by(|(a, _), (b, _)| (rank(a), a).cmp(&(rank(b), b)));
+            fields.extend(sorted);
         }
         Value::Array(items) => items.iter_mut().for_each(sort),
         Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {}
