@@ -1,6 +1,7 @@
 //! `heddle`: the command line.
 
 mod demo;
+mod grpc_bootstrap;
 mod looking;
 mod probe;
 mod uninstall;
@@ -26,6 +27,8 @@ enum Command {
     Status(looking::Status),
     /// Shows the configuration of one client: what it should have, and what it has.
     Config(looking::Config),
+    /// Writes what a gRPC program needs to be in the mesh by itself: its bootstrap file, certificate, key and roots; with --watch keeps them fresh.
+    GrpcBootstrap(grpc_bootstrap::Arguments),
     /// Asks a service something, once or under load, and prints what came of it as JSON.
     #[command(subcommand)]
     Probe(probe::Probe),
@@ -48,6 +51,7 @@ fn main() -> anyhow::Result<ExitCode> {
         Command::Config(arguments) => {
             tokio::runtime::Runtime::new()?.block_on(looking::config(arguments))
         }
+        Command::GrpcBootstrap(arguments) => asynchronous(grpc_bootstrap::run(arguments)),
         Command::Probe(probe) => asynchronous(probe::run(probe)),
         Command::Verify(arguments) => asynchronous(verify::run(arguments)),
         Command::UninstallNodes(arguments) => asynchronous(uninstall::run(arguments)),

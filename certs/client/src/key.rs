@@ -25,6 +25,11 @@ impl KeyRequest {
         Ok(Self { key, csr_pem })
     }
 
+    /// The private key, PKCS#8, PEM.
+    pub(crate) fn private_key_pem(&self) -> String {
+        self.key.serialize_pem()
+    }
+
     /// The private key, PKCS#8.
     pub(crate) fn into_private_key(self) -> PrivateKeyDer<'static> {
         PrivateKeyDer::from(self.key)

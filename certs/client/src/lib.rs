@@ -1,6 +1,6 @@
 //! Certificates of the pods on this node: asks for them, renews them, and turns them into TLS configurations.
 //!
-//! Private keys are made here and never leave this crate. An issuer ([`Issue`]) sees signing requests only; a caller sees
+//! Private keys are made here and do not leave this crate, but for [`PemCertificate`]'s. An issuer ([`Issue`]) sees signing requests only; a caller sees
 //! finished [`rustls`] configurations only. Whether a peer is trusted is decided in one place (`verify`): the path by
 //! `rustls-webpki`, the name by `heddle-identity`. No DNS name and no SNI plays a part.
 //!
@@ -14,6 +14,7 @@
 mod certificates;
 mod configs;
 mod error;
+mod files;
 mod grpc;
 mod issue;
 mod key;
@@ -26,9 +27,11 @@ mod wanted;
 
 pub use certificates::{CertificateState, Certificates, Settings};
 pub use error::{CertError, PeerRefused};
+pub use files::PemCertificate;
 pub use grpc::{GrpcIssuer, Roots, Token};
 pub use issue::{Issue, IssueError};
 pub use own::InvalidCertificate;
+pub use renewal::AttemptError;
 pub use trust::InvalidTrustBundle;
 pub use verify::peer_identity;
 

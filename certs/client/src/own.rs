@@ -84,6 +84,14 @@ impl OwnCertificate {
         })
     }
 
+    /// The certificates to present, PEM.
+    pub(crate) fn chain_pem(&self) -> String {
+        let chain = self.key.cert.iter();
+        chain
+            .map(|certificate| pem::encode(&pem::Pem::new("CERTIFICATE", certificate.as_ref())))
+            .collect()
+    }
+
     pub(crate) fn is_valid_at(&self, now: SystemTime) -> bool {
         now < self.not_after
     }

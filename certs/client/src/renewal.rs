@@ -21,15 +21,19 @@ use crate::{
 /// The calendar may jump and machines may sleep: look again at least this often.
 const LONGEST_SLEEP: Duration = Duration::from_secs(60);
 
-/// Why one attempt failed.
+/// Why one attempt to get a certificate failed.
 #[derive(Debug, thiserror::Error)]
-enum AttemptError {
+pub enum AttemptError {
+    /// There is no key.
     #[error("making a key: {0}")]
     Key(#[from] rcgen::Error),
+    /// The issuer did not sign.
     #[error(transparent)]
     Issue(#[from] IssueError),
+    /// What it sent cannot be used.
     #[error(transparent)]
     Invalid(#[from] InvalidCertificate),
+    /// It did not come to an end.
     #[error("the attempt was broken off: {0}")]
     Task(#[from] JoinError),
 }
@@ -103,7 +107,11 @@ fn start_due<I: Issue>(
     Some(next.map_or(LONGEST_SLEEP, |next| next.min(LONGEST_SLEEP)))
 }
 
-async fn attempt<I: Issue>(issuer: &I, identity: &SpiffeId, validity: Duration) -> Attempt {
+pub(crate) async fn attempt<I: Issue>(
+    issuer: &I,
+    identity: &SpiffeId,
+    validity: Duration,
+) -> Attempt {
     let request = KeyRequest::new(identity)?;
     let issued = issuer
         .issue(request.csr_pem.clone(), identity, validity)

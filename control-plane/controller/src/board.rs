@@ -159,9 +159,10 @@ impl Board {
 }
 
 impl Placement for Board {
-    /// The identities of the node's pods, and on every node the node proxy's own.
+    /// The identities of the node's pods, and on every node the node proxy's own; to a workload that speaks for itself its own.
     fn may(&self, node: &str, identity: &SpiffeId) -> bool {
-        *identity == self.0.node_proxy
+        node == identity.to_string()
+            || *identity == self.0.node_proxy && !node.contains("://")
             || self.round().is_some_and(|round| {
                 round
                     .identities

@@ -5,6 +5,8 @@
 //!   - node: node-a
 //!     token: "a long random string"
 //!     expires: 2030-01-01T00:00:00Z   # optional
+//!   - identity: spiffe://cluster.local/ns/shop/sa/cart   # a workload that speaks for itself, in place of a node
+//!     token: "another one"
 //! ```
 //!
 //! The file is read at each check, which is rare (a stream opens, or is checked again); a file that broke leaves the last
@@ -24,6 +26,9 @@ use crate::{AuthError, Authenticate, NodeIdentity, Token};
 /// Longest node name (RFC 1123 subdomain), in bytes.
 const NODE_LIMIT: usize = 253;
 
+/// Longest SPIFFE id (SPIFFE id section 2.3), in bytes.
+const IDENTITY_LIMIT: usize = 2048;
+
 #[derive(serde::Deserialize)]
 #[serde(deny_unknown_fields)]
 struct File {
@@ -33,7 +38,10 @@ struct File {
 #[derive(serde::Deserialize)]
 #[serde(deny_unknown_fields)]
 struct FileEntry {
+    #[serde(default)]
     node: String,
+    #[serde(default)]
+    identity: String,
     token: String,
     #[serde(default, with = "time::serde::rfc3339::option")]
     expires: Option<time::OffsetDateTime>,
@@ -52,17 +60,17 @@ pub enum TokensError {
     },
     /// It is no such YAML. The parser's own text is left out: it may quote the file.
     #[error(
-        "{0}: expected YAML of the form `tokens: [{{node, token, expires (RFC 3339, optional)}}]`"
+        "{0}: expected YAML of the form `tokens: [{{node or identity, token, expires (RFC 3339, optional)}}]`"
     )]
     Syntax(PathBuf),
     /// One entry is wrong.
-    #[error("{path}: entry {index} (node {node:?}): {problem}")]
+    #[error("{path}: entry {index} ({node:?}): {problem}")]
     Entry {
         /// The file.
         path: PathBuf,
         /// Which one, counted from 0.
         index: usize,
-        /// The node it names.
+        /// The node or identity it names.
         node: String,
         /// What is wrong with it.
         problem: &'static str,
@@ -84,8 +92,21 @@ impl Table {
         let mut table: Vec<Entry> = Vec::with_capacity(file.tokens.len());
         for (index, entry) in file.tokens.into_iter().enumerate() {
             let hash = blake3::hash(entry.token.as_bytes());
-            let problem = if entry.node.is_empty() || entry.node.len() > NODE_LIMIT {
+            let of_workload = entry.node.is_empty() && !entry.identity.is_empty();
+            let name = match of_workload {
+                true => entry.identity,
+                false => entry.node,
+            };
+            let identity = NodeIdentity {
+                node: name.as_str().into(),
+                expires: entry.expires.map(SystemTime::from),
+            };
+            let problem = if of_workload != identity.is_workload() {
+                Some("a node has a name, an identity is a SPIFFE id (spiffe://...)")
+            } else if name.is_empty() || (!of_workload && name.len() > NODE_LIMIT) {
                 Some("a node name has 1 to 253 characters")
+            } else if name.len() > IDENTITY_LIMIT {
+                Some("an identity has at most 2048 bytes")
             } else if entry.token.trim().is_empty() {
                 Some("the token is empty")
             } else if entry.token.trim() != entry.token {
@@ -97,7 +118,7 @@ impl Table {
             };
             if let Some(problem) = problem {
                 let path = path.to_owned();
-                let node = entry.node.chars().take(80).collect();
+                let node = name.chars().take(80).collect();
                 return Err(TokensError::Entry {
                     path,
                     index,
@@ -105,10 +126,6 @@ impl Table {
                     problem,
                 });
             }
-            let identity = NodeIdentity {
-                node: entry.node.into(),
-                expires: entry.expires.map(SystemTime::from),
-            };
             table.push(Entry { hash, identity });
         }
         Ok(Self(table))

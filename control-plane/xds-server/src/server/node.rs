@@ -21,8 +21,15 @@ pub(super) fn view_of(
         Status::invalid_argument("the first request of a stream must have a node")
     })?;
     check_id(node, identity, settings)?;
+    let role = role_of(node)?;
+    if identity.is_workload() && !matches!(role, Role::Grpc | Role::Client) {
+        return Err(Status::permission_denied(format!(
+            "{:?} is a workload: its node.metadata.role is grpc or client",
+            identity.node
+        )));
+    }
     Ok(View {
-        role: role_of(node)?,
+        role,
         node: identity.node.clone(),
     })
 }
@@ -42,7 +49,7 @@ pub(super) fn check_id(
     }
     if *node.id != *identity.node {
         return Err(Status::permission_denied(format!(
-            "the token belongs to node {:?}, it cannot speak for node {:?}",
+            "the token or certificate belongs to {:?}, it cannot speak for node {:?}",
             identity.node, node.id
         )));
     }

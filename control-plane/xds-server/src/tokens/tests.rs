@@ -92,3 +92,22 @@ fn no_debug_output_shows_a_token() {
     let shown = format!("{tokens:?} {:?}", Token::new("tops3cret"));
     assert!(!shown.contains("tops3cret"), "{shown}");
 }
+
+#[test]
+fn a_workloads_token_is_known_by_its_identity_which_no_nodes_token_can_be() {
+    let identity = "spiffe://cluster.local/ns/shop/sa/cart";
+    let good = file(&format!(
+        "tokens:\n- {{identity: \"{identity}\", token: secret}}\n"
+    ));
+    let tokens = BootstrapTokens::open(good.path()).unwrap();
+    let found = tokens.check(&Token::new("secret")).unwrap();
+    assert_eq!(&*found.node, identity);
+    assert!(found.is_workload());
+    for bad in [
+        format!("node: \"{identity}\""),
+        "identity: node-a".to_owned(),
+    ] {
+        let told = error(&format!("tokens:\n- {{{bad}, token: secret}}\n"));
+        assert!(told.contains("SPIFFE id"), "{told}");
+    }
+}
