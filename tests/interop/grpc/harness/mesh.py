@@ -1,0 +1,136 @@
+"""A control plane on a folder of YAML, and gRPC programs of its pods, all on this machine's loopback addresses."""
+
+import shutil
+import socket
+import subprocess
+import tempfile
+import urllib.error
+import urllib.request
+from pathlib import Path
+
+from .process import PROGRAMS, App, Process, wait_for
+
+DOMAIN = "svc.cluster.local"
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+def identity(account: str, namespace: str = "shop") -> str:
+    return f"spiffe://cluster.local/ns/{namespace}/sa/{account}"
+
+
+def target(service: str, port: int = 80, namespace: str = "shop") -> str:
+    return f"xds:///{service}.{namespace}.{DOMAIN}:{port}"
+
+
+def service(name: str, app: str, extra: str = "") -> str:
+    """A Service of the pods with this label, port 80 at their port 50051."""
+    return (
+        f"apiVersion: v1\nkind: Service\nmetadata: {{name: {name}, namespace: shop{extra}}}\n"
+        f"spec: {{clusterIP: None, selector: {{app: {app}}}, ports: [{{port: 80, name: grpc, targetPort: 50051, appProtocol: kubernetes.io/h2c}}]}}\n"
+    )
+
+
+def pod(name: str, app: str, address: str, account: str = "default", mesh: str = "disabled", ready: bool = True) -> str:
+    """A pod that is ready, or not."""
+    return (
+        f"apiVersion: v1\nkind: Pod\nmetadata: {{name: {name}, namespace: shop, labels: {{app: {app}, heddle.dev/mesh: {mesh}}}}}\n"
+        f"spec: {{nodeName: node-a, serviceAccountName: {account}, containers: [{{name: c, ports: [{{containerPort: 50051}}]}}]}}\n"
+        f"status: {{phase: Running, podIP: {address}, podIPs: [{{ip: {address}}}], conditions: [{{type: Ready, status: '{ready}'}}]}}\n"
+    )
+
+
+class Mesh:
+    """Ends all of its processes with `end`."""
+
+    def __init__(self) -> None:
+        self.folder = Path(tempfile.mkdtemp(prefix="heddle-grpc-"))
+        self.manifests = self.folder / "manifests"
+        self.manifests.mkdir()
+        self.processes: list[Process] = []
+        self.port, self.admin = free_port(), free_port()
+        self.tokens: dict[str, str] = {}
+        self.started = 0
+
+    def write(self, name: str, *documents: str) -> None:
+        """Replaces a file of the mesh's YAML; whole, as an editor would."""
+        beside = self.folder / f"{name}.new"
+        beside.write_text("---\n".join(documents))
+        beside.rename(self.manifests / f"{name}.yaml")
+
+    def remove(self, name: str) -> None:
+        (self.manifests / f"{name}.yaml").unlink()
+
+    def start(self, *accounts: str) -> None:
+        """The control plane, which knows these service accounts of the namespace `shop`."""
+        for account in accounts:
+            self.tokens[account] = f"token-of-{account}"
+            (self.folder / f"{account}.token").write_text(self.tokens[account])
+        lines = [f"- {{identity: '{identity(account)}', token: {token}}}\n" for account, token in self.tokens.items()]
+        (self.folder / "tokens.yaml").write_text("tokens:\n" + "".join(lines))
+        self.start_control_plane()
+
+    def start_control_plane(self) -> None:
+        command = [
+            *(PROGRAMS / "heddle-control-plane", "--manifests", self.manifests, "--ca-dir", self.folder / "ca"),
+            *("--bootstrap-tokens", self.folder / "tokens.yaml", "--listen", f"127.0.0.1:{self.port}"),
+            *("--metrics-listen", f"127.0.0.1:{self.admin}", "--log", "info"),
+        ]
+        self.control_plane = self.run("control-plane", command)
+        wait_for("the control plane is ready", self.is_ready)
+
+    def is_ready(self) -> bool:
+        assert self.control_plane.is_running(), self.control_plane.tail()
+        try:
+            with urllib.request.urlopen(f"http://127.0.0.1:{self.admin}/readyz", timeout=5) as answer:
+                return answer.status == 200
+        except (urllib.error.URLError, OSError):
+            return False
+
+    def run(self, name: str, command: list[object]) -> Process:
+        process = Process(self.log(name), command)
+        self.processes.append(process)
+        return process
+
+    def log(self, name: str) -> Path:
+        self.started += 1
+        return self.folder / f"{self.started:03}-{name}.log"
+
+    def bootstrap_command(self, account: str, folder: Path, *more: str) -> list[object]:
+        return [
+            *(PROGRAMS / "heddle", "grpc-bootstrap", "--control-plane", f"localhost:{self.port}"),
+            *("--roots", self.folder / "ca/root-1.crt", "--token-file", self.folder / f"{account}.token"),
+            *("--identity", identity(account), "--folder", folder, "--refresh", "1", *more),
+        ]
+
+    def bootstrap(self, account: str, *more: str) -> Path:
+        """The bootstrap file of a program of this service account."""
+        self.started += 1
+        folder = self.folder / f"{self.started:03}-{account}"
+        done = subprocess.run([str(word) for word in self.bootstrap_command(account, folder, *more)], capture_output=True, text=True)
+        assert done.returncode == 0, done.stderr
+        return folder / "bootstrap.json"
+
+    def plain_server(self, name: str, address: str) -> App:
+        return self.app(name, None, "server", f"{address}:50051", name)
+
+    def xds_server(self, name: str, address: str, account: str) -> App:
+        bootstrap = self.bootstrap(account, "--pod", f"shop/{name}")
+        return self.app(name, bootstrap, "server", f"{address}:50051", name, "--xds")
+
+    def client(self, account: str, *more: str) -> App:
+        return self.app(f"client-{account}", self.bootstrap(account, *more), "client")
+
+    def app(self, name: str, bootstrap: Path | None, *arguments: str) -> App:
+        app = App(self.log(name), bootstrap, *arguments)
+        self.processes.append(app)
+        return app
+
+    def end(self) -> None:
+        for process in reversed(self.processes):
+            process.kill()
+        shutil.rmtree(self.folder, ignore_errors=True)
