@@ -36,5 +36,7 @@ pub use routes::{
     RedirectPath, RetryPolicy, RouteAction, RouteMatch, RouteOrigin, RouteRule, RouteTable,
     StringMatch, Timeouts, WeightedBackend,
 };
-pub use service::{AppProtocol, Service, ServiceKind, ServicePort};
+pub use service::{
+    AppProtocol, ClientSettings, OutlierDetection, Service, ServiceKind, ServicePort,
+};
 pub use workload::{Enrolment, Workload};

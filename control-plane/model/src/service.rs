@@ -1,6 +1,6 @@
 //! Services and their ports.
 
-use std::{net::IpAddr, sync::Arc};
+use std::{net::IpAddr, num::NonZeroU32, sync::Arc, time::Duration};
 
 use crate::{PortNumber, ServiceKey, ServicePortKey, Transport};
 
@@ -13,6 +13,39 @@ pub struct Service {
     pub kind: ServiceKind,
     /// Its ports, sorted by (port, transport). Empty for ExternalName.
     pub ports: Vec<ServicePort>,
+    /// What is asked of clients that balance by themselves.
+    #[serde(skip_serializing_if = "ClientSettings::is_default")]
+    pub clients: ClientSettings,
+}
+
+/// What is asked of clients that balance by themselves (gRPC's own).
+#[derive(Clone, Debug, Default, PartialEq, Eq, serde::Serialize)]
+pub struct ClientSettings {
+    /// Most requests that one client has open at a time; more fail at once.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub max_requests: Option<NonZeroU32>,
+    /// Requests with the same value of this header (lower case) go to the same endpoint, as long as the endpoints are the same.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub hash_header: Option<Arc<str>>,
+    /// When an endpoint is left alone for a while.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub outliers: Option<OutlierDetection>,
+}
+
+impl ClientSettings {
+    /// Whether nothing is asked.
+    pub fn is_default(&self) -> bool {
+        *self == Self::default()
+    }
+}
+
+/// When an endpoint is left alone for a while: too many of the requests to it failed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
+pub struct OutlierDetection {
+    /// It is if more than this share failed, in percent, 1 to 100.
+    pub failure_percentage: u8,
+    /// For how long requests are counted.
+    pub interval: Duration,
 }
 
 /// How clients reach a Service.

@@ -19,7 +19,7 @@ use crate::settings::GATEWAY_GROUP;
 
 mod backends;
 mod conditions;
-mod duration;
+pub(crate) mod duration;
 mod fields;
 mod filters;
 mod grpc;

@@ -21,6 +21,7 @@ use crate::{
     selector::Labels,
 };
 
+mod clients;
 mod ports;
 mod protocol;
 
@@ -191,6 +192,7 @@ impl Services {
                 key: of,
                 kind,
                 ports,
+                clients: clients::read(service.metadata.annotations.as_ref(), report),
             },
             targets,
             selector: spec

@@ -24,6 +24,14 @@ pub(crate) const MESH_LABEL: &str = "heddle.dev/mesh";
 pub(crate) const MTLS_ANNOTATION: &str = "heddle.dev/mtls";
 /// Annotation on a pod or a namespace: `true` or `false`.
 pub(crate) const FORWARD_IDENTITY_ANNOTATION: &str = "heddle.dev/forward-client-identity";
+/// Annotation on a Service: most requests that one gRPC client has open at a time.
+pub(crate) const MAX_REQUESTS_ANNOTATION: &str = "heddle.dev/max-requests";
+/// Annotation on a Service: the header by whose value gRPC clients choose the endpoint.
+pub(crate) const HASH_HEADER_ANNOTATION: &str = "heddle.dev/hash-header";
+/// Annotation on a Service: the share of failed calls, in percent, above which gRPC clients leave an endpoint alone.
+pub(crate) const OUTLIER_PERCENTAGE_ANNOTATION: &str = "heddle.dev/outlier-failure-percentage";
+/// Annotation on a Service: for how long calls are counted for that (GEP-2257).
+pub(crate) const OUTLIER_INTERVAL_ANNOTATION: &str = "heddle.dev/outlier-interval";
 /// Well-known label of a Node.
 pub(crate) const ZONE_LABEL: &str = "topology.kubernetes.io/zone";
 /// Label that ties an EndpointSlice to its Service.

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 /// Reads `1h30m`, `10s`, `500ms`, `0s`: one to four parts, each of one to five digits and a unit of `h`, `m`, `s`, `ms`.
-pub(super) fn parse(text: &str) -> Option<Duration> {
+pub(crate) fn parse(text: &str) -> Option<Duration> {
     let mut rest = text;
     let mut total = Duration::ZERO;
     let mut parts = 0;

@@ -1,12 +1,12 @@
 //! Listener and Cluster of a target (gRFC A27).
 
-use std::{collections::BTreeSet, sync::Arc};
+use std::{collections::BTreeSet, num::NonZeroU32, sync::Arc};
 
-use heddle_model::SpiffeId;
+use heddle_model::{ClientSettings, OutlierDetection as Outliers, SpiffeId};
 use heddle_proto::{
     envoy::config::{
         cluster::v3::{
-            CircuitBreakers, Cluster,
+            CircuitBreakers, Cluster, OutlierDetection,
             circuit_breakers::Thresholds,
             cluster::{ClusterDiscoveryType, DiscoveryType, EdsClusterConfig, LbPolicy},
         },
@@ -20,7 +20,7 @@ use super::{Target, security::expecting};
 use crate::{
     filters::routed_api,
     memo::Unit,
-    wire::{ads, number},
+    wire::{ads, duration, number},
 };
 
 /// The listener of a target: which routes are its own.
@@ -56,6 +56,8 @@ pub(crate) struct GrpcClusterUnit {
     /// Who answers there in mutual TLS; empty: they speak plain text. If only some do, the others are not reached: gRPC knows one way for a cluster, and
     /// plain text to those who expect TLS would be no better.
     pub(crate) identities: BTreeSet<SpiffeId>,
+    /// What the Service asks of its clients.
+    pub(crate) settings: ClientSettings,
 }
 
 impl Unit for GrpcClusterUnit {
@@ -71,8 +73,12 @@ impl Unit for GrpcClusterUnit {
                 service_name: key.port.to_string(),
             }),
             // gRPC C++ refuses LEAST_REQUEST (gRFC A48 is Java's and Go's).
-            lb_policy: LbPolicy::RoundRobin.into(),
-            circuit_breakers: Some(no_limit()),
+            lb_policy: match self.settings.hash_header {
+                Some(_) => LbPolicy::RingHash.into(),
+                None => LbPolicy::RoundRobin.into(),
+            },
+            circuit_breakers: Some(at_most(self.settings.max_requests)),
+            outlier_detection: self.settings.outliers.map(ejecting),
             transport_socket: expecting(&self.identities),
             ..Cluster::default()
         };
@@ -82,12 +88,27 @@ impl Unit for GrpcClusterUnit {
 }
 
 /// Absent would mean at most 1024 requests at a time (gRFC A32), which nobody asked for.
-fn no_limit() -> CircuitBreakers {
+fn at_most(requests: Option<NonZeroU32>) -> CircuitBreakers {
     CircuitBreakers {
         thresholds: vec![Thresholds {
-            max_requests: number(u32::MAX),
+            max_requests: number(requests.map_or(u32::MAX, NonZeroU32::get)),
             ..Thresholds::default()
         }],
         ..CircuitBreakers::default()
+    }
+}
+
+/// By the share of failed calls alone (gRFC A50). gRPC's own bounds are for large Services: five endpoints, and fifty calls to one in an interval.
+fn ejecting(outliers: Outliers) -> OutlierDetection {
+    OutlierDetection {
+        interval: duration(outliers.interval),
+        failure_percentage_threshold: number(outliers.failure_percentage.into()),
+        enforcing_failure_percentage: number(100),
+        failure_percentage_minimum_hosts: number(2),
+        failure_percentage_request_volume: number(5),
+        // Half of them stay, whatever they answer: somebody has to.
+        max_ejection_percent: number(50),
+        enforcing_success_rate: number(0),
+        ..OutlierDetection::default()
     }
 }

@@ -21,8 +21,9 @@ use std::{
 };
 
 use heddle_model::{
-    AddressSet, AddressSetName, AppProtocol, Enrolment, Isolation, Mesh, NetworkRule, Peer,
-    RouteTableKey, ServicePortKey, SpiffeId, Transport, Workload,
+    AddressSet, AddressSetName, AppProtocol, Backend, Enrolment, Isolation, Mesh, NetworkRule,
+    Peer, RouteAction, RouteTable, RouteTableKey, ServiceKey, ServicePortKey, SpiffeId, Transport,
+    Workload,
 };
 
 /// What clients name: `xds:///cart.shop.svc.cluster.local:80`.
@@ -108,8 +109,32 @@ pub(crate) fn routes(mesh: &Mesh) -> impl Iterator<Item = (Target, GrpcRoutesUni
             consumer: None,
         };
         let table = mesh.routes.get(&general).cloned();
-        (target, GrpcRoutesUnit { table })
+        let hashed = hash_headers(mesh, &target.port, table.as_deref());
+        (target, GrpcRoutesUnit { table, hashed })
     })
+}
+
+/// The header that the calls to each Service are spread by, of those that a table forwards to, where there is one.
+fn hash_headers(
+    mesh: &Mesh,
+    own: &ServicePortKey,
+    table: Option<&RouteTable>,
+) -> BTreeMap<ServiceKey, Arc<str>> {
+    let rules = table.into_iter().flat_map(|table| &table.rules);
+    let backends = rules.flat_map(|rule| match &rule.action {
+        RouteAction::Forward { backends, .. } => &backends[..],
+        _ => &[],
+    });
+    let services = backends.filter_map(|weighted| match &weighted.backend {
+        Backend::Service(port) => Some(&port.service),
+        Backend::Invalid { .. } => None,
+    });
+    let header = |key: &ServiceKey| {
+        let header = mesh.services.get(key)?.clients.hash_header.clone()?;
+        Some((key.clone(), header))
+    };
+    let own = table.is_none().then_some(&own.service);
+    services.chain(own).filter_map(header).collect()
 }
 
 pub(crate) fn clusters<'a>(
@@ -118,7 +143,13 @@ pub(crate) fn clusters<'a>(
 ) -> impl Iterator<Item = (Target, GrpcClusterUnit)> + use<'a> {
     targets(mesh).map(|(target, _)| {
         let identities = pods.identities(mesh, &target.port);
-        (target, GrpcClusterUnit { identities })
+        let service = mesh.services.get(&target.port.service);
+        let settings = service.map(|service| service.clients.clone());
+        let unit = GrpcClusterUnit {
+            identities,
+            settings: settings.unwrap_or_default(),
+        };
+        (target, unit)
     })
 }
 

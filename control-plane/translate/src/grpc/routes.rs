@@ -3,16 +3,22 @@
 //! It ignores what it cannot do to a request: changes of headers and paths. A condition on query parameters never holds, redirects and answers
 //! of the proxy's own fail the call.
 
-use std::{collections::BTreeSet, sync::Arc};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
-use heddle_model::{Backend, PathMatch, RouteAction, RouteRule, RouteTable};
+use heddle_model::{Backend, PathMatch, RouteAction, RouteRule, RouteTable, ServiceKey};
 use heddle_proto::{
     envoy::{
         config::route::v3::{
             RetryPolicy, Route, RouteAction as WireAction, RouteConfiguration, VirtualHost,
             WeightedCluster,
             route::Action,
-            route_action::{ClusterSpecifier, MaxStreamDuration},
+            route_action::{
+                ClusterSpecifier, HashPolicy, MaxStreamDuration,
+                hash_policy::{Header, PolicySpecifier},
+            },
             route_match::PathSpecifier,
             weighted_cluster::ClusterWeight,
         },
@@ -45,6 +51,8 @@ const RETRIABLE: [(u16, &str); 5] = [
 pub(crate) struct GrpcRoutesUnit {
     /// The routes that attached to the port.
     pub(crate) table: Option<Arc<RouteTable>>,
+    /// The header that the calls to a Service are spread by.
+    pub(crate) hashed: BTreeMap<ServiceKey, Arc<str>>,
 }
 
 impl Unit for GrpcRoutesUnit {
@@ -57,6 +65,7 @@ impl Unit for GrpcRoutesUnit {
                 let mut all = default_route(&key.port);
                 if let Some(Action::Route(action)) = &mut all.action {
                     action.cluster_specifier = Some(ClusterSpecifier::Cluster(name.clone()));
+                    action.hash_policy = hash_policy(self.hashed.get(&key.port.service));
                 }
                 (
                     vec![all],
@@ -64,7 +73,8 @@ impl Unit for GrpcRoutesUnit {
                 )
             }
             Some(table) => {
-                let routes = table.rules.iter().map(|rule| for_grpc(rule, key));
+                let routes = table.rules.iter();
+                let routes = routes.map(|rule| for_grpc(rule, key, &self.hashed));
                 (routes.collect(), origin(&table.rules))
             }
         };
@@ -90,7 +100,7 @@ impl Unit for GrpcRoutesUnit {
 }
 
 /// A route in the cluster domain of the target that it is for.
-fn for_grpc(rule: &RouteRule, of: &Target) -> Route {
+fn for_grpc(rule: &RouteRule, of: &Target, hashed: &BTreeMap<ServiceKey, Arc<str>>) -> Route {
     let mut route = route(rule);
     if let (Some(matches), PathMatch::Prefix(prefix)) = (&mut route.r#match, &rule.matches.path) {
         matches.path_specifier = Some(by_elements(prefix));
@@ -114,6 +124,14 @@ fn for_grpc(rule: &RouteRule, of: &Target) -> Route {
             clusters: clusters.collect(),
             ..WeightedCluster::default()
         }));
+        let to = backends
+            .iter()
+            .filter_map(|weighted| match &weighted.backend {
+                Backend::Service(port) => hashed.get(&port.service),
+                Backend::Invalid { .. } => None,
+            });
+        // Two backends with different headers: a call is spread by what both say.
+        action.hash_policy = hash_policy(to.collect::<BTreeSet<_>>());
         let statuses = retry.as_ref().map(|retry| &retry.status_codes[..]);
         action.retry_policy = action
             .retry_policy
@@ -123,6 +141,19 @@ fn for_grpc(rule: &RouteRule, of: &Target) -> Route {
     }
     route
 }
+
+/// gRFC A42.
+fn hash_policy<'a>(headers: impl IntoIterator<Item = &'a Arc<str>>) -> Vec<HashPolicy> {
+    let by = |header: &Arc<str>| HashPolicy {
+        policy_specifier: Some(PolicySpecifier::Header(Header {
+            header_name: header.to_string(),
+            ..Header::default()
+        })),
+        ..HashPolicy::default()
+    };
+    headers.into_iter().map(by).collect()
+}
+
 /// gRPC has no matcher by elements; an expression says the same.
 fn by_elements(prefix: &str) -> PathSpecifier {
     if prefix == "/" {

@@ -99,6 +99,7 @@ pub(super) fn service(index: usize, variant: usize) -> Service {
         key: key(index),
         kind,
         ports: if external { Vec::new() } else { ports },
+        clients: ClientSettings::default(),
     }
 }
 

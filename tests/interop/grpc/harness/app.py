@@ -105,7 +105,7 @@ class Client:
     def status(self, _order: dict) -> dict:
         """What CSDS tells of this process."""
         from envoy.service.status.v3 import csds_pb2
-        from google.protobuf import json_format
+        from envoy.admin.v3 import config_dump_shared_pb2
         from grpc._cython import cygrpc
 
         response = csds_pb2.ClientStatusResponse.FromString(cygrpc.dump_xds_configs())
@@ -115,7 +115,7 @@ class Client:
                 "node": config.node.id,
                 "type": resource.type_url.rsplit(".", 1)[-1],
                 "name": resource.name,
-                "status": json_format.MessageToDict(resource).get("clientStatus", "UNKNOWN"),
+                "status": config_dump_shared_pb2.ClientResourceStatus.Name(resource.client_status),
                 "error": resource.error_state.details,
             }
             for config in response.config

@@ -11,6 +11,8 @@ from pathlib import Path
 from .process import PROGRAMS, App, Process, wait_for
 
 DOMAIN = "svc.cluster.local"
+# Of Services, counted up.
+ADDRESSES: dict[str, int] = {}
 
 
 def free_port() -> int:
@@ -28,10 +30,11 @@ def target(service: str, port: int = 80, namespace: str = "shop") -> str:
 
 
 def service(name: str, app: str, extra: str = "") -> str:
-    """A Service of the pods with this label, port 80 at their port 50051."""
+    """A Service of the pods with this label, port 80 at their port 50051. Nobody calls its address, but without one it could have no routes."""
+    number = ADDRESSES.setdefault(name, len(ADDRESSES) + 1)
     return (
         f"apiVersion: v1\nkind: Service\nmetadata: {{name: {name}, namespace: shop{extra}}}\n"
-        f"spec: {{clusterIP: None, selector: {{app: {app}}}, ports: [{{port: 80, name: grpc, targetPort: 50051, appProtocol: kubernetes.io/h2c}}]}}\n"
+        f"spec: {{clusterIP: 10.96.{number // 256}.{number % 256}, selector: {{app: {app}}}, ports: [{{port: 80, name: grpc, targetPort: 50051, appProtocol: kubernetes.io/h2c}}]}}\n"
     )
 
 
@@ -114,6 +117,11 @@ class Mesh:
         done = subprocess.run([str(word) for word in self.bootstrap_command(account, folder, *more)], capture_output=True, text=True)
         assert done.returncode == 0, done.stderr
         return folder / "bootstrap.json"
+
+    def status(self) -> subprocess.CompletedProcess:
+        """`heddle status`: ends with 0 if there is nothing that somebody should look at."""
+        command = [PROGRAMS / "heddle", "status", "--address", f"127.0.0.1:{self.admin}"]
+        return subprocess.run([str(word) for word in command], capture_output=True, text=True)
 
     def plain_server(self, name: str, address: str) -> App:
         return self.app(name, None, "server", f"{address}:50051", name)

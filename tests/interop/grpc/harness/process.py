@@ -1,5 +1,6 @@
 """Children that end with us."""
 
+import contextlib
 import json
 import os
 import subprocess
@@ -62,8 +63,10 @@ class Process:
             self.child.kill()
             self.child.wait()
         for stream in (self.child.stdin, self.child.stdout):
-            if stream:
-                stream.close()
+            # What it has not read when it ended is of no account.
+            with contextlib.suppress(BrokenPipeError):
+                if stream:
+                    stream.close()
 
     def tail(self) -> str:
         return self.log.read_text(errors="replace")[-2000:]
@@ -77,7 +80,11 @@ class App(Process):
         if os.environ.get("GRPC_TRACE"):
             environment["GRPC_VERBOSITY"] = "DEBUG"
         super().__init__(log, [sys.executable, APP, *arguments], environment, talks=True)
-        self.ready = self.answer()
+        try:
+            self.ready = self.answer()
+        except AssertionError:
+            self.kill()
+            raise
 
     def answer(self) -> object:
         line = self.child.stdout.readline()
