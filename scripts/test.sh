@@ -47,6 +47,15 @@ if command -v go >/dev/null; then
 fi
 
 echo
+echo "== gRPC"
+bash tests/interop/grpc/run.sh 2>&1 | tee -a "$log"
+# 3: something that it needs is missing, and it says what.
+case ${PIPESTATUS[0]} in
+0 | 3) ;;
+*) failed=1 ;;
+esac
+
+echo
 echo "== cluster"
 if [ -z "$builder" ]; then
   echo "Heddle was NOT tested on a cluster. $lacking"
