@@ -51,7 +51,7 @@ impl Authenticate for Tokens {
         }
         let expires = not_after_of(leaf).map_err(|error| bad(&error))?;
         if expires <= SystemTime::now() {
-            return Err(AuthError::Expired);
+            return Err(AuthError::Certificate("it has expired".to_owned()));
         }
         Ok(NodeIdentity {
             node: identity.to_string().into(),

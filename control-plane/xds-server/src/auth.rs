@@ -107,7 +107,7 @@ pub enum AuthError {
     #[error("unknown token")]
     Unknown,
     /// Not any more.
-    #[error("the token or certificate has expired")]
+    #[error("the token has expired")]
     Expired,
     /// The client certificate names nobody who may ask.
     #[error("the client certificate does not count: {0}")]

@@ -8,7 +8,7 @@ use std::{
 
 use heddle_config::{Nack, ProxyConfig, Store, Update};
 use heddle_identity::TrustDomain;
-use heddle_model::{Mesh, MtlsMode, PodKey};
+use heddle_model::{Enrolment, Mesh, MtlsMode, PodKey};
 use heddle_proto::{Message, google::protobuf::Any, type_url};
 use heddle_resolve::{Settings, resolve};
 use heddle_resources::{Cluster, Header, Object};
@@ -107,7 +107,10 @@ fn told(snapshot: &Snapshot, node: &str) -> (Store, Vec<Nack>) {
 fn knows_its_pods(case: &str, mesh: &Mesh, node: &str, config: &ProxyConfig) {
     let here = |key: &PodKey| {
         let pod = &mesh.workloads[key];
-        pod.node.as_ref().is_some_and(|name| &*name.0 == node) && !pod.addresses.is_empty()
+        // A pod whose own gRPC library is in the mesh is no affair of the node proxy's.
+        pod.enrolment != Enrolment::Grpc
+            && pod.node.as_ref().is_some_and(|name| &*name.0 == node)
+            && !pod.addresses.is_empty()
     };
     for (key, policy) in mesh.policies.iter().filter(|(key, _)| here(key)) {
         let pod = config

@@ -1,8 +1,11 @@
 //! Who may have which certificate.
 
+use std::time::SystemTime;
+
 use heddle_identity::SpiffeId;
-use heddle_issuer::{CallerNode, Placement};
-use heddle_xds_server::BootstrapTokens;
+use heddle_issuer::{CallerNode, Issuer, Placement};
+use heddle_xds_server::{AuthError, Authenticate, BootstrapTokens};
+use rustls::pki_types::{CertificateDer, pem::PemObject};
 use tonic::{Code, metadata::MetadataMap};
 
 use super::*;
@@ -112,4 +115,45 @@ async fn only_a_valid_token_tells_the_node_of_a_signing_request() {
             "{refused:?}"
         );
     }
+}
+
+#[test]
+fn a_client_certificate_tells_whose_it_is_if_it_is_of_this_trust_domain() {
+    let tokens = Tokens {
+        trust_domain: "cluster.local".parse().unwrap(),
+        bootstrap: None,
+        reviews: None,
+    };
+    let told = |domain: &str| {
+        let folder = tempfile::tempdir().unwrap();
+        let settings = heddle_issuer::Settings::default();
+        let issuer = Issuer::open(folder.path(), domain.parse().unwrap(), settings).unwrap();
+        let identity = id(&format!("spiffe://{domain}/ns/shop/sa/cart"));
+        let issued = issuer.serving_certificate(&identity, &[]).unwrap();
+        let leaf = CertificateDer::from_pem_slice(issued.chain_pem.as_bytes()).unwrap();
+        tokens.certificate(&leaf)
+    };
+    let ours = told("cluster.local").unwrap();
+    assert_eq!(&*ours.node, "spiffe://cluster.local/ns/shop/sa/cart");
+    assert!(ours.expires.is_some_and(|end| end > SystemTime::now()));
+    assert!(matches!(
+        told("elsewhere.example"),
+        Err(AuthError::Certificate(_))
+    ));
+    assert!(matches!(
+        tokens.certificate(b"no certificate"),
+        Err(AuthError::Certificate(_))
+    ));
+}
+
+#[tokio::test]
+async fn a_workload_that_speaks_for_itself_gets_a_certificate_for_itself_only() {
+    let running = Running::start(&[]).await;
+    let own = "spiffe://cluster.local/ns/shop/sa/cart";
+    assert!(running.board.may(own, &id(own)));
+    let other = id("spiffe://cluster.local/ns/shop/sa/pay");
+    assert!(!running.board.may(own, &other));
+    let node_proxy = id("spiffe://cluster.local/ns/heddle-system/sa/heddle-node-proxy");
+    assert!(running.board.may("node-a", &node_proxy));
+    assert!(!running.board.may(own, &node_proxy));
 }

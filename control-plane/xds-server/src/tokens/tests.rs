@@ -76,12 +76,11 @@ fn errors_name_the_file_and_the_entry_but_no_token() {
     assert!(error("tokens:\n- {node: a, token: x, extra: 1}").contains("expected YAML"));
     assert!(error("tokens:\n- {node: a, token: x, expires: tomorrow}").contains("expected YAML"));
     assert!(
-        error("tokens:\n- {node: a, token: ''}")
-            .contains("entry 0 (node \"a\"): the token is empty")
+        error("tokens:\n- {node: a, token: ''}").contains("entry 0 (\"a\"): the token is empty")
     );
     assert!(error("tokens:\n- {node: '', token: x}").contains("1 to 253"));
     let twice = error("tokens:\n- {node: a, token: tops3cret}\n- {node: b, token: tops3cret}");
-    assert!(twice.contains("entry 1 (node \"b\"): the token stands in the file twice"));
+    assert!(twice.contains("entry 1 (\"b\"): the token stands in the file twice"));
     assert!(!twice.contains("tops3cret"));
 }
 
