@@ -50,7 +50,6 @@ pub fn http2(server: tonic::transport::Server) -> tonic::transport::Server {
         .http2_keepalive_timeout(Some(Duration::from_secs(20)))
         .tcp_keepalive(Some(Duration::from_secs(60)))
         .tcp_nodelay(true)
-        // A gRPC process has a stream for each target, all on one connection; those beyond this would wait without a word.
-        .max_concurrent_streams(512)
+        .max_concurrent_streams(64)
         .http2_max_header_list_size(16 << 10)
 }
