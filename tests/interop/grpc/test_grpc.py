@@ -6,8 +6,14 @@ import os
 import subprocess
 import unittest
 
+import grpc
+from envoy.admin.v3 import config_dump_shared_pb2
+from envoy.service.status.v3 import csds_pb2, csds_pb2_grpc
 from harness.mesh import Mesh, identity, pod, service, target
 from harness.process import App, wait_for
+
+ACKED = config_dump_shared_pb2.ClientResourceStatus.ACKED
+SYNCED = csds_pb2.ConfigStatus.SYNCED
 
 
 def route(name: str, to: str, rules: str, kind: str = "GRPCRoute") -> str:
@@ -24,6 +30,13 @@ def servers(answers: list[dict]) -> collections.Counter:
 
 def codes(answers: list[dict]) -> collections.Counter:
     return collections.Counter(answer["code"] for answer in answers)
+
+
+def ask(address: str) -> csds_pb2.ClientStatusResponse:
+    """The whole answer of a Client Status Discovery Service."""
+    with grpc.insecure_channel(address) as channel:
+        service = csds_pb2_grpc.ClientStatusDiscoveryServiceStub(channel)
+        return service.FetchClientStatus(csds_pb2.ClientStatusRequest(), timeout=20)
 
 
 class Case(unittest.TestCase):
@@ -451,6 +464,27 @@ class Inspection(Case):
         kinds = ("Listener", "RouteConfiguration", "Cluster", "ClusterLoadAssignment")
         self.assertEqual(of_echo, {(kind, "ACKED") for kind in kinds}, resources)
         self.assertEqual([r for r in resources if r["error"]], [])
+
+    def test_a_client_can_be_asked_over_the_wire_as_grpcdebug_does(self) -> None:
+        self.assertEqual(self.one()["code"], "OK")
+        port = self.client.order(do="serve_status")["port"]
+        (config,) = (config for config in ask(f"127.0.0.1:{port}").config if config.client_scope.endswith("/echo.shop.svc.cluster.local:80"))
+        self.assertEqual(config.node.id, identity("client"))
+        self.assertEqual({resource.client_status for resource in config.generic_xds_configs}, {ACKED})
+
+    def test_the_control_plane_tells_by_csds_what_a_grpc_client_should_have_and_has(self) -> None:
+        self.assertEqual(self.one()["code"], "OK")
+
+        def is_in_step() -> bool:
+            answer = ask(f"127.0.0.1:{self.mesh.admin}")
+            found = [config for config in answer.config if config.node.id == identity("client")]
+            self.assertEqual(len(found), 1, answer)
+            statuses = {(r.type_url.rsplit(".", 1)[-1], r.name): r.config_status for r in found[0].generic_xds_configs}
+            for kind in ("Listener", "RouteConfiguration", "Cluster"):
+                self.assertEqual(statuses.get((kind, "echo.shop.svc.cluster.local:80")), SYNCED, statuses)
+            return True
+
+        wait_for("the client is in step", is_in_step)
 
     def test_heddle_status_shows_grpc_clients_in_step_and_nothing_refused(self) -> None:
         self.assertEqual(self.one()["code"], "OK")
