@@ -104,9 +104,10 @@ impl Refusals {
 
     /// What is to be said about each object, in an order that does not depend on who refused first.
     fn by_object(&self) -> BTreeMap<Arc<str>, String> {
+        /// Who refuses what, by resource and message.
+        type Clients<'a> = BTreeMap<(&'a str, &'a str), BTreeSet<&'a str>>;
         let present = self.lock();
-        let mut by_object: BTreeMap<Arc<str>, BTreeMap<(&str, &str), BTreeSet<&str>>> =
-            BTreeMap::new();
+        let mut by_object: BTreeMap<Arc<str>, Clients<'_>> = BTreeMap::new();
         for refused in present.values() {
             for object in &refused.refusal.origin {
                 let resources = by_object.entry(Arc::clone(object)).or_default();

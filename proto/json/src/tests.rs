@@ -44,7 +44,7 @@ fn a_message_has_canonical_names_and_messages_within_have_their_type() {
 #[test]
 fn the_same_content_is_the_same_text_each_time() {
     let name = "google.protobuf.Struct";
-    let fields = ["z", "name", "a", "m"].map(|key| (key.to_owned(), json!(1).into()));
+    let fields = ["z", "name", "a", "m"].map(|key| (key.to_owned(), json!(1)));
     let json = Value::Object(fields.into_iter().collect());
     let bytes = bytes(name, &json).unwrap();
     for _ in 0..20 {

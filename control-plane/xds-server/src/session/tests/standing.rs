@@ -18,7 +18,10 @@ fn standings(stream: &Stream) -> Vec<String> {
             Running::Version(version) => format!("version {version}"),
             Running::Resource(resource) => content(resource),
         };
-        let wants = standing.wanted.as_deref().map_or("-".to_owned(), content);
+        let wants = standing
+            .wanted
+            .as_deref()
+            .map_or_else(|| "-".to_owned(), content);
         let progress = match standing.progress {
             Progress::Synced => "synced",
             Progress::NotSent => "not sent",
