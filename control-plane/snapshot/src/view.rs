@@ -26,6 +26,12 @@ pub enum Scope {
     Node(Arc<str>),
     /// The proxies of nodes that run a pod of this namespace.
     NodesWithNamespace(Arc<str>),
+    /// Every Envoy, whatever it serves.
+    Envoys,
+    /// The Envoys that serve this Gateway (`namespace/name`).
+    Gateway(Arc<str>),
+    /// The Envoys that are an outbound proxy.
+    Clients,
 }
 
 /// One client's view of a snapshot.
@@ -35,6 +41,8 @@ pub struct View {
     pub role: Role,
     /// The node it runs on.
     pub node: Arc<str>,
+    /// With [`Role::Gateway`]: which one, `namespace/name`.
+    pub gateway: Option<Arc<str>>,
 }
 
 impl View {
@@ -46,7 +54,9 @@ impl View {
             (Role::Node, Scope::NodesWithNamespace(namespace)) => placement
                 .get(&self.node)
                 .is_some_and(|namespaces| namespaces.contains(namespace)),
-            (Role::Gateway | Role::Client | Role::Grpc, _) => false,
+            (Role::Gateway | Role::Client, Scope::Envoys) | (Role::Client, Scope::Clients) => true,
+            (Role::Gateway, Scope::Gateway(gateway)) => self.gateway.as_ref() == Some(gateway),
+            (Role::Node | Role::Gateway | Role::Client | Role::Grpc, _) => false,
         }
     }
 }

@@ -55,6 +55,9 @@ pub fn resource_value(resource: &Resource) -> Value {
         Scope::Nodes => String::new(),
         Scope::Node(node) => format!("node {node}"),
         Scope::NodesWithNamespace(namespace) => format!("nodes with pods of {namespace}"),
+        Scope::Envoys => "Envoys".to_owned(),
+        Scope::Gateway(gateway) => format!("Envoys of Gateway {gateway}"),
+        Scope::Clients => "Envoys that are an outbound proxy".to_owned(),
     };
     let origin = resource.origin.iter().map(|object| json!(&**object));
     Fields::new()

@@ -1,9 +1,11 @@
 //! What a client says about itself in its first request.
 
+use std::sync::Arc;
+
 use heddle_proto::{
     envoy::config::core::v3::Node,
     google::protobuf::value::Kind,
-    names::{ROLE, ROLE_CLIENT, ROLE_GATEWAY, ROLE_GRPC, ROLE_NODE},
+    names::{GATEWAY, ROLE, ROLE_CLIENT, ROLE_GATEWAY, ROLE_GRPC, ROLE_NODE},
 };
 use heddle_snapshot::{Role, View};
 use tonic::Status;
@@ -21,9 +23,14 @@ pub(super) fn view_of(
         Status::invalid_argument("the first request of a stream must have a node")
     })?;
     check_id(node, identity, settings)?;
+    let role = role_of(node)?;
     Ok(View {
-        role: role_of(node)?,
+        role,
         node: identity.node.clone(),
+        gateway: match role {
+            Role::Gateway => Some(gateway_of(node)?),
+            Role::Node | Role::Client | Role::Grpc => None,
+        },
     })
 }
 
@@ -47,6 +54,25 @@ pub(super) fn check_id(
         )));
     }
     Ok(())
+}
+
+/// `metadata.gateway`: one that does not exist (yet) is no error, it has nothing to serve.
+fn gateway_of(node: &Node) -> Result<Arc<str>, Status> {
+    let value = node
+        .metadata
+        .as_ref()
+        .and_then(|metadata| metadata.fields.get(GATEWAY))
+        .and_then(|value| value.kind.as_ref());
+    match value {
+        Some(Kind::StringValue(name))
+            if name.split('/').filter(|part| !part.is_empty()).count() == 2 =>
+        {
+            Ok(name.as_str().into())
+        }
+        _ => Err(Status::invalid_argument(
+            "node.metadata.role is gateway: node.metadata.gateway must say which one, as <namespace>/<name>",
+        )),
+    }
 }
 
 /// `metadata.role`. Without one a client gets a role that sees nothing of any node: gRPC's by its user agent, else an Envoy's.

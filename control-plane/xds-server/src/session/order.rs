@@ -91,14 +91,13 @@ impl Session {
         let node = &self.view.node;
         let moved = pinned.placement.get(node) != self.pinned.placement.get(node);
         for resources in self.types.values_mut() {
+            let role = self.view.role;
             let before = pinned
-                .types
-                .get(resources.type_url)
+                .edition(role, resources.type_url)
                 .unwrap_or(&NO_RESOURCES);
             let after = self
                 .pinned
-                .types
-                .get(resources.type_url)
+                .edition(role, resources.type_url)
                 .unwrap_or(&NO_RESOURCES);
             if moved {
                 // The node's set of namespaces decides what it sees: anything may have come or gone.
