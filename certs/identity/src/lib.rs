@@ -13,7 +13,7 @@ mod x509;
 
 pub use name::{InvalidName, Namespace, ServiceAccount};
 pub use spiffe::{InvalidSpiffeId, SpiffeId, TrustDomain};
-pub use x509::{CertificateIdentityError, spiffe_id_of};
+pub use x509::{CertificateIdentityError, not_after_of, spiffe_id_of};
 
 #[cfg(test)]
 mod tests;

@@ -1,5 +1,7 @@
 //! The identity that a certificate states.
 
+use std::time::{Duration, SystemTime};
+
 use x509_parser::prelude::{FromDer, GeneralName, ParsedExtension, X509Certificate};
 
 use crate::{InvalidSpiffeId, SpiffeId};
@@ -39,4 +41,15 @@ pub fn spiffe_id_of(certificate_der: &[u8]) -> Result<SpiffeId, CertificateIdent
         return Err(CertificateIdentityError::UriCount(uris.len()));
     };
     Ok(uri.parse()?)
+}
+
+/// When a DER-encoded certificate ceases to count (RFC 5280 section 4.1.2.5). Says nothing about who signed it.
+pub fn not_after_of(certificate_der: &[u8]) -> Result<SystemTime, CertificateIdentityError> {
+    let (_, certificate) = X509Certificate::from_der(certificate_der)
+        .map_err(|_| CertificateIdentityError::Malformed)?;
+    let seconds = u64::try_from(certificate.validity().not_after.timestamp());
+    let since = Duration::from_secs(seconds.unwrap_or_default());
+    SystemTime::UNIX_EPOCH
+        .checked_add(since)
+        .ok_or(CertificateIdentityError::Malformed)
 }

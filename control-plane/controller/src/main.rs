@@ -131,6 +131,7 @@ async fn serve(
     let issuer = Arc::new(issuer.context("certificate authority")?);
     let bootstrap = arguments.bootstrap_tokens.as_ref();
     let tokens = Arc::new(Tokens {
+        trust_domain: arguments.trust_domain.clone(),
         bootstrap: bootstrap.map(BootstrapTokens::open).transpose()?,
         reviews: replica.map(|replica| replica.reviews(arguments)),
     });

@@ -1,4 +1,8 @@
 //! TLS on the port that proxies connect to, with a certificate of the mesh's own authority that is renewed in time.
+//!
+//! A client may show a certificate of that authority: gRPC's own xDS clients have no other word for who they are. Their connection ends with it.
+
+mod expiring;
 
 use std::{io, sync::Arc, time::Duration};
 
@@ -6,18 +10,20 @@ use anyhow::Context;
 use arc_swap::ArcSwap;
 use heddle_issuer::{Issuer, ServingCertificate};
 use rustls::{
-    ServerConfig,
+    RootCertStore, ServerConfig,
     pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject},
+    server::{NoServerSessionStorage, WebPkiClientVerifier},
 };
 use tokio::{
-    net::{TcpListener, TcpStream},
+    net::TcpListener,
     sync::{Semaphore, mpsc},
     time::{interval, timeout},
 };
-use tokio_rustls::{TlsAcceptor, server::TlsStream};
+use tokio_rustls::TlsAcceptor;
 use tokio_stream::wrappers::ReceiverStream;
 use tokio_util::sync::CancellationToken;
 
+use self::expiring::Expiring;
 use crate::arguments::Arguments;
 
 /// A handshake that takes longer is given up.
@@ -28,7 +34,7 @@ const HANDSHAKES: usize = 256;
 const RENEWAL: Duration = Duration::from_secs(6 * 3600);
 
 /// Accepted connections, after their handshake.
-pub(crate) type Incoming = ReceiverStream<io::Result<TlsStream<TcpStream>>>;
+pub(crate) type Incoming = ReceiverStream<io::Result<Expiring>>;
 
 /// Binds the port and accepts until shutdown.
 pub(crate) async fn listen(
@@ -38,7 +44,11 @@ pub(crate) async fn listen(
 ) -> anyhow::Result<Incoming> {
     let identity = arguments.identity();
     let hosts = arguments.server_name.clone();
-    let make = move || config(&issuer.serving_certificate(&identity, &hosts)?);
+    let mut roots = issuer.trust_bundle();
+    let make = move || {
+        let certificate = issuer.serving_certificate(&identity, &hosts)?;
+        config(&certificate, &issuer.trust_bundle().borrow())
+    };
     let current = Arc::new(ArcSwap::new(make()?));
     let listener = TcpListener::bind(arguments.listen).await;
     let listener = listener.with_context(|| format!("cannot listen on {}", arguments.listen))?;
@@ -52,6 +62,8 @@ pub(crate) async fn listen(
             tokio::select! {
                 () = stop.cancelled() => return,
                 _ = ticks.tick() => {}
+                // Who may be trusted has changed.
+                Ok(()) = roots.changed() => {}
             }
             match make() {
                 Ok(config) => renewed.store(config),
@@ -63,21 +75,29 @@ pub(crate) async fn listen(
     Ok(ReceiverStream::new(receiver))
 }
 
-fn config(certificate: &ServingCertificate) -> anyhow::Result<Arc<ServerConfig>> {
+fn config(certificate: &ServingCertificate, roots: &str) -> anyhow::Result<Arc<ServerConfig>> {
     let chain = CertificateDer::pem_slice_iter(certificate.chain_pem.as_bytes());
     let chain = chain.collect::<Result<Vec<_>, _>>()?;
     let key = PrivateKeyDer::from_pem_slice(certificate.key_pem.as_bytes())?;
+    let mut trusted = RootCertStore::empty();
+    for root in CertificateDer::pem_slice_iter(roots.as_bytes()) {
+        trusted.add(root?)?;
+    }
+    let clients = WebPkiClientVerifier::builder(Arc::new(trusted)).allow_unauthenticated();
     let mut config = ServerConfig::builder_with_protocol_versions(&[&rustls::version::TLS13])
-        .with_no_client_auth()
+        .with_client_cert_verifier(clients.build()?)
         .with_single_cert(chain, key)?;
     config.alpn_protocols = vec![b"h2".to_vec()];
+    // A resumed session would bring a client certificate with it past the end of its root.
+    config.session_storage = Arc::new(NoServerSessionStorage {});
+    config.send_tls13_tickets = 0;
     Ok(Arc::new(config))
 }
 
 async fn accept(
     listener: TcpListener,
     config: Arc<ArcSwap<ServerConfig>>,
-    sender: mpsc::Sender<io::Result<TlsStream<TcpStream>>>,
+    sender: mpsc::Sender<io::Result<Expiring>>,
     shutdown: CancellationToken,
 ) {
     let places = Arc::new(Semaphore::new(HANDSHAKES));
@@ -99,7 +119,7 @@ async fn accept(
             let _ = stream.set_nodelay(true);
             match timeout(HANDSHAKE, acceptor.accept(stream)).await {
                 // The server is gone if nobody receives: then the connection may go as well.
-                Ok(Ok(stream)) => drop(sender.send(Ok(stream)).await),
+                Ok(Ok(stream)) => drop(sender.send(Ok(Expiring::new(stream))).await),
                 Ok(Err(error)) => tracing::debug!(%peer, %error, "TLS handshake failed"),
                 Err(_) => tracing::debug!(%peer, "TLS handshake took too long"),
             }

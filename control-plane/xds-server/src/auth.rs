@@ -3,7 +3,7 @@
 use std::{fmt, sync::Arc, time::SystemTime};
 
 use futures::future::BoxFuture;
-use tonic::{Status, metadata::MetadataMap};
+use tonic::{Request, Status, metadata::MetadataMap};
 
 /// A bearer token. It has no `Display`, and its `Debug` hides it, so that it cannot get into a log by accident.
 #[derive(Clone)]
@@ -39,20 +39,66 @@ impl fmt::Debug for Token {
     }
 }
 
-/// Who a token belongs to.
+/// What a client proves itself by.
+#[derive(Clone, Debug)]
+pub enum Credential {
+    /// A bearer token.
+    Token(Token),
+    /// The certificate that it showed in the TLS handshake (DER). Whoever accepted the connection has checked its path to a root.
+    Certificate(Arc<[u8]>),
+}
+
+impl Credential {
+    /// The token if there is one, else the client certificate: gRPC's own xDS client has no other word for who it is (gRFC A65).
+    pub fn of<T>(request: &Request<T>) -> Result<Self, AuthError> {
+        match Token::from_metadata(request.metadata()) {
+            Err(AuthError::Missing) => {
+                let chain = request.peer_certs().ok_or(AuthError::Missing)?;
+                let leaf = chain.first().ok_or(AuthError::Missing)?;
+                Ok(Self::Certificate(leaf.as_ref().into()))
+            }
+            token => token.map(Self::Token),
+        }
+    }
+
+    /// Whose it is.
+    pub async fn check(
+        &self,
+        by: &(impl Authenticate + ?Sized),
+    ) -> Result<NodeIdentity, AuthError> {
+        match self {
+            Self::Token(token) => by.authenticate(token).await,
+            Self::Certificate(leaf) => by.certificate(leaf),
+        }
+    }
+}
+
+/// How the names of workloads begin (SPIFFE id section 2.1); no node's name can (RFC 1123).
+const WORKLOAD: &str = "spiffe://";
+
+/// Who a token or a certificate belongs to.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct NodeIdentity {
-    /// The node that its bearer runs on, and the only one that it may speak for.
+    /// The node that its bearer runs on, and the only one that it may speak for; of a workload that speaks for itself its SPIFFE id.
     pub node: Arc<str>,
-    /// When the token ceases to count; streams that it opened are closed then.
+    /// When it ceases to count; streams that it opened are closed then.
     pub expires: Option<SystemTime>,
 }
 
-/// Why a token does not count.
+impl NodeIdentity {
+    /// Whether it is a workload that speaks for itself only, not a node.
+    pub fn is_workload(&self) -> bool {
+        self.node.starts_with(WORKLOAD)
+    }
+}
+
+/// Why a token or a certificate does not count.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum AuthError {
     /// There is none.
-    #[error("no token: the header `authorization: Bearer <token>` is missing")]
+    #[error(
+        "no token: the header `authorization: Bearer <token>` is missing, and there is no client certificate"
+    )]
     Missing,
     /// The header cannot be read.
     #[error("malformed token: the header must read `authorization: Bearer <token>`")]
@@ -63,6 +109,9 @@ pub enum AuthError {
     /// Not any more.
     #[error("the token has expired")]
     Expired,
+    /// The client certificate names nobody who may ask.
+    #[error("the client certificate does not count: {0}")]
+    Certificate(String),
     /// It could not be checked now. Says nothing about the token.
     #[error("the token cannot be checked now: {0}")]
     Unavailable(String),
@@ -84,6 +133,11 @@ pub trait Authenticate: Send + Sync + 'static {
         &'a self,
         token: &'a Token,
     ) -> BoxFuture<'a, Result<NodeIdentity, AuthError>>;
+
+    /// Tells whose a client certificate is (DER), whose path to a root holds. Asked as often as the other. By default they count for nothing.
+    fn certificate(&self, _leaf: &[u8]) -> Result<NodeIdentity, AuthError> {
+        Err(AuthError::Missing)
+    }
 }
 
 impl<T: Authenticate + ?Sized> Authenticate for Arc<T> {
@@ -92,5 +146,9 @@ impl<T: Authenticate + ?Sized> Authenticate for Arc<T> {
         token: &'a Token,
     ) -> BoxFuture<'a, Result<NodeIdentity, AuthError>> {
         (**self).authenticate(token)
+    }
+
+    fn certificate(&self, leaf: &[u8]) -> Result<NodeIdentity, AuthError> {
+        (**self).certificate(leaf)
     }
 }

@@ -60,7 +60,7 @@ pub mod session;
 mod tokens;
 mod wire;
 
-pub use auth::{AuthError, Authenticate, NodeIdentity, Token};
+pub use auth::{AuthError, Authenticate, Credential, NodeIdentity, Token};
 pub use diffs::Diffs;
 pub use server::{ClientState, Notice, Server, Settings, http2};
 pub use tokens::{BootstrapTokens, TokensError};

@@ -87,6 +87,7 @@ async fn only_a_valid_token_tells_the_node_of_a_signing_request() {
     let tokens = "tokens:\n- {node: node-a, token: secret-a}\n- {node: node-b, token: secret-b, expires: 2001-01-01T00:00:00Z}\n";
     fs::write(file.path(), tokens).unwrap();
     let caller = TokenCaller(Arc::new(Tokens {
+        trust_domain: "cluster.local".parse().unwrap(),
         bootstrap: Some(BootstrapTokens::open(file.path()).unwrap()),
         reviews: None,
     }));

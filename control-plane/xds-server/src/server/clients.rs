@@ -12,7 +12,10 @@ use tokio::sync::watch;
 use tonic::Status;
 
 use super::Settings;
-use crate::session::{TypeState, Variant};
+use crate::{
+    NodeIdentity,
+    session::{TypeState, Variant},
+};
 
 /// One open stream.
 #[derive(Clone, Debug)]
@@ -62,11 +65,12 @@ impl Clients {
     /// Lets a stream in, if there is room. It is out when the slot is dropped.
     pub(super) fn enter(
         self: &Arc<Self>,
-        node: &Arc<str>,
+        identity: &NodeIdentity,
         variant: Variant,
         peer: Option<SocketAddr>,
         settings: &Settings,
     ) -> Result<Slot, Status> {
+        let node = &identity.node;
         let mut table = self.table();
         if table.open.len() >= settings.streams {
             let limit = settings.streams;
@@ -75,8 +79,11 @@ impl Clients {
             )));
         }
         let of_node = table.by_node.entry(Arc::clone(node)).or_default();
-        if *of_node >= settings.streams_per_node {
-            let limit = settings.streams_per_node;
+        let limit = match identity.is_workload() {
+            true => settings.streams_per_workload,
+            false => settings.streams_per_node,
+        };
+        if *of_node >= limit {
             return Err(Status::resource_exhausted(format!(
                 "{node} has {limit} streams already"
             )));

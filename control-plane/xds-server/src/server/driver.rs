@@ -14,7 +14,7 @@ use tonic::{Code, Request, Status, Streaming};
 
 use super::{Inner, Notice, clients::Slot, node, protocol::Protocol};
 use crate::{
-    AuthError, NodeIdentity, Token,
+    AuthError, Credential, NodeIdentity,
     session::{Event, Session, Violation},
 };
 
@@ -34,18 +34,18 @@ pub(super) async fn start<P: Protocol>(
     if *inner.draining.borrow() {
         return Err(shutting_down());
     }
-    let token = Token::from_metadata(request.metadata())?;
-    let identity = inner.auth.authenticate(&token).await?;
+    let credential = Credential::of(&request)?;
+    let identity = credential.check(&*inner.auth).await?;
     let peer = request.remote_addr();
     let slot = inner
         .clients
-        .enter(&identity.node, P::VARIANT, peer, &inner.settings)?;
+        .enter(&identity, P::VARIANT, peer, &inner.settings)?;
     let (sender, receiver) = mpsc::channel(CAPACITY);
     tokio::spawn(async move {
         let stream = slot.stream;
         let node = Arc::clone(&identity.node);
         tracing::info!(stream, %node, ?peer, variant = ?P::VARIANT, "stream opened");
-        let lease = Lease::new(token, identity, &inner);
+        let lease = Lease::new(credential, identity, &inner);
         let ended = run::<P>(
             &inner,
             Requests {
@@ -71,26 +71,26 @@ pub(super) async fn start<P: Protocol>(
 
 /// The client's right to be here.
 struct Lease {
-    token: Token,
+    credential: Credential,
     identity: NodeIdentity,
     recheck: tokio::time::Instant,
 }
 
 impl Lease {
-    fn new(token: Token, identity: NodeIdentity, inner: &Inner) -> Self {
+    fn new(credential: Credential, identity: NodeIdentity, inner: &Inner) -> Self {
         let recheck = recheck_at(&identity, inner.settings.recheck_interval);
         Self {
-            token,
+            credential,
             identity,
             recheck,
         }
     }
 
-    /// Asks again. That the authority does not answer is no reason to end the stream before the token's end.
+    /// Asks again. That the authority does not answer is no reason to end the stream before its end.
     async fn renew(&mut self, inner: &Inner) -> Result<(), Status> {
         let expired =
             |identity: &NodeIdentity| identity.expires.is_some_and(|at| at <= SystemTime::now());
-        match inner.auth.authenticate(&self.token).await {
+        match self.credential.check(&*inner.auth).await {
             Ok(identity) if identity.node == self.identity.node && !expired(&identity) => {
                 self.identity = identity;
             }

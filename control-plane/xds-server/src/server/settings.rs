@@ -15,6 +15,9 @@ pub struct Settings {
     pub node_id_length: usize,
     /// Streams that one node may have open at a time.
     pub streams_per_node: usize,
+    /// Streams that one workload identity may have open at a time. All pods of a service account share it, and each gRPC process has one
+    /// for each target (gRFC A71).
+    pub streams_per_workload: usize,
     /// Streams in total.
     pub streams: usize,
     /// How long a stream may stay silent before its first request.
@@ -31,6 +34,7 @@ impl Default for Settings {
             node_id_length: 253,
             // An Envoy with a stream for each type has five, and there are two of it while one replaces the other.
             streams_per_node: 16,
+            streams_per_workload: 4096,
             streams: 20_000,
             first_request_timeout: Duration::from_secs(10),
             recheck_interval: Duration::from_secs(60),
