@@ -1,10 +1,10 @@
 //! The edition for Envoys: what a plain Envoy needs to serve one Gateway, or to be an outbound HTTP proxy.
 //!
-//! Same names and routes as for node proxies. What a node proxy is told by our own types is said in Envoy's words here: a
+//! The same clusters and routes as for node proxies. What a node proxy is told by our own types is said in Envoy's words here: a
 //! Gateway's listener is without `ListenerScope`, and instead of a `Workload` each endpoint says itself how it is reached.
 //!
 //! ```text
-//! outbound-http, gateway/infra/web/http ─▶ routes ─▶ cluster shop/cart:80 ─┬─ outside the mesh ─▶ 10.0.0.7:8080
+//! outbound-http, gateway/infra/web/80 ─▶ routes ─▶ cluster shop/cart:80 ─┬─ outside the mesh ─▶ 10.0.0.7:8080
 //!                                                                         └─ mesh ─▶ internal listener hbone/shop/cart
 //!     internal listener hbone/shop/cart ─▶ CONNECT 10.244.1.7:8080 in mutual TLS, only to shop/cart's identity ─▶ 10.244.1.7:15008
 //! ```
@@ -93,8 +93,12 @@ impl Edition {
 
     fn ways_in(&mut self, mesh: &Mesh) -> usize {
         let gateways = || mesh.gateways.iter();
-        let listeners = gateways().map(|(key, listener)| (key.clone(), gateway_listener(listener)));
-        let routes = gateways().map(|(key, listener)| (key.clone(), gateway_routes(key, listener)));
+        let listeners =
+            gateways().map(|(key, listener)| (by_port(key, listener), gateway_listener(listener)));
+        let routes = gateways().map(|(key, listener)| {
+            let unit = GatewayRoutesUnit(Arc::clone(listener));
+            (by_port(key, listener), unit)
+        });
         let outbound = OutboundRoutesUnit {
             cluster_domain: Arc::clone(&mesh.cluster_domain),
             ports: outbound_ports(mesh),
@@ -129,8 +133,13 @@ fn gateway_listener(listener: &GatewayListener) -> GatewayListenerUnit {
     }
 }
 
-fn gateway_routes(_: &GatewayListenerKey, listener: &Arc<GatewayListener>) -> GatewayRoutesUnit {
-    GatewayRoutesUnit(Arc::clone(listener))
+/// Under the number of its port, and not the name of its first listener: when listeners come and go, an Envoy cannot open a port under a
+/// new name while it is still open under the old one.
+fn by_port(key: &GatewayListenerKey, listener: &GatewayListener) -> GatewayListenerKey {
+    GatewayListenerKey {
+        gateway: key.gateway.clone(),
+        section: listener.port.get().to_string().into(),
+    }
 }
 
 /// Every port that HTTP may be spoken on, with the routes that all clients get: a consumer's routes are for the pods of a

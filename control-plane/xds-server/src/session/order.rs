@@ -70,9 +70,7 @@ impl Session {
         let endpoints = place_of(type_url::CLUSTER_LOAD_ASSIGNMENT);
         let endpoints = endpoints.and_then(|place| self.types.get(&place));
         match endpoints.map(|endpoints| endpoints.progress(lookup, Half::Additions, now)) {
-            Some(Progress::Ready) => {
-                Step::Send(type_url::CLUSTER_LOAD_ASSIGNMENT, Half::Additions)
-            }
+            Some(Progress::Ready) => Step::Send(type_url::CLUSTER_LOAD_ASSIGNMENT, Half::Additions),
             _ => Step::Wait,
         }
     }
