@@ -164,7 +164,7 @@ class Site:
         text = replaced(text, "port_value: 9901", f"port_value: {admin}")
         file = self.folder / f"{name}.yaml"
         file.write_text(text)
-        program = self.start(name, [ENVOY, "-c", file, "--concurrency", "1", "--disable-hot-restart", "--log-level", "info"])
+        program = self.start(name, [ENVOY, "-c", file, "--concurrency", "1", "--disable-hot-restart", "--log-level", "warning"])
         return Envoy(name, program, admin)
 
 

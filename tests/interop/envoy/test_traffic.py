@@ -65,6 +65,13 @@ spec:
     - type: ResponseHeaderModifier
       responseHeaderModifier: {set: [{name: x-server, value: hidden}], add: [{name: x-added, value: "yes"}], remove: [x-secret]}
     backendRefs: [{name: stable, port: 80}]
+---
+apiVersion: gateway.networking.k8s.io/v1
+kind: HTTPRoute
+metadata: {namespace: shop, name: more}
+spec:
+  parentRefs: [{name: web}, {group: "", kind: Service, name: stable, port: 80}]
+  rules:
   - matches: [{path: {value: /moved}}]
     filters: [{type: RequestRedirect, requestRedirect: {scheme: https, hostname: new.example.com, port: 8443, statusCode: 301,
       path: {type: ReplacePrefixMatch, replacePrefixMatch: /here}}}]
@@ -127,13 +134,16 @@ class Traffic:
         cls.site.put(objects())
         metadata = {"gateway": "{role: gateway, gateway: shop/web}", "client": "{role: client}"}[cls.role]
         cls.envoy = cls.site.envoy("envoy", "spiffe://cluster.local/ns/shop/sa/edge", metadata, cls.api, 9901)
+        wait(lambda: cls.site.asked("/debug/problems"), lambda: cls.site.asked("/debug/status"))
+        problems = cls.site.asked("/debug/problems")["problems"]
+        assert len(problems) == 2 and all('no Service "shop/missing"' in problem for problem in problems), problems
         wait(lambda: f"no way through Envoy: refused {cls.envoy.refusals()}\n{cls.envoy.program.tail()}", cls.open)
 
     @classmethod
     def open(cls):
         cls.envoy.program.alive()
         try:
-            return cls.ask("/match")[0] == 200
+            return cls.ask("/match", headers={"x-canary": "always"})[1]["x-server"] == "canary-1"
         except OSError:
             return False
 
@@ -190,10 +200,10 @@ class Traffic:
         self.assertNotIn("x-remove", seen)
         self.assertEqual((headers["x-server"], headers["x-added"], headers["x-secret"]), ("hidden", "yes", None))
 
-    def test_nothing_of_envoys_own_is_told_to_servers_or_clients(self):
+    def test_of_envoys_own_only_the_address_of_a_client_from_outside_is_told(self):
         _, headers, body = self.ask("/match")
         told = [name for name in [*headers, *json.loads(body)["headers"]] if name.lower().startswith("x-envoy")]
-        self.assertEqual(told, [])
+        self.assertEqual(told, ["x-envoy-external-address"] if self.role == "gateway" else [])
 
     def test_redirects_say_where_to(self):
         for path, status, to in (("/moved/a", 301, "https://new.example.com:8443/here/a"), ("/found/a", 302, "http://new.example.com/all")):
