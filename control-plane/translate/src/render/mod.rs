@@ -16,7 +16,7 @@ mod route;
 use std::collections::BTreeMap;
 
 use heddle_proto::{Message, envoy::extensions::transport_sockets::tls::v3 as tls, type_url};
-use heddle_snapshot::{Resource, Scope, Snapshot, TypeUrl};
+use heddle_snapshot::{Resource, ResourcesByType, Scope, Snapshot, TypeUrl};
 use serde_json::{Value, json};
 
 use self::fields::Fields;
@@ -35,11 +35,19 @@ const KINDS: [(&str, TypeUrl); 8] = [
 
 /// All resources: kind → name → content. Kinds without any are left out.
 pub fn snapshot(snapshot: &Snapshot) -> Vec<(&'static str, BTreeMap<String, Value>)> {
+    kinds(&snapshot.types)
+}
+
+/// The same of the edition for Envoys.
+pub fn envoy(snapshot: &Snapshot) -> Vec<(&'static str, BTreeMap<String, Value>)> {
+    kinds(&snapshot.envoy)
+}
+
+fn kinds(types: &ResourcesByType) -> Vec<(&'static str, BTreeMap<String, Value>)> {
     KINDS
         .iter()
         .filter_map(|(kind, type_url)| {
-            let resources: BTreeMap<String, Value> = snapshot
-                .types
+            let resources: BTreeMap<String, Value> = types
                 .get(type_url)?
                 .iter()
                 .map(|(name, resource)| (name.to_string(), resource_value(resource)))
