@@ -47,6 +47,12 @@ if command -v go >/dev/null; then
 fi
 
 echo
+echo "== Envoy"
+tests/interop/envoy/run.sh 2>&1 | tee -a "$log"
+# 3: something is missing, and it said what.
+case ${PIPESTATUS[0]} in 0 | 3) ;; *) failed=1 ;; esac
+
+echo
 echo "== cluster"
 if [ -z "$builder" ]; then
   echo "Heddle was NOT tested on a cluster. $lacking"

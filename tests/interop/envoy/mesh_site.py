@@ -144,7 +144,8 @@ class Site:
     def close(self):
         for program in reversed(self.programs):
             program.stop()
-        shutil.rmtree(self.folder)
+        self.programs.clear()
+        shutil.rmtree(self.folder, ignore_errors=True)
 
     def ready(self):
         self.control_plane.alive()

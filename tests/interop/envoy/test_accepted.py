@@ -1,6 +1,7 @@
 """Envoy takes everything that it is sent: in both roles, as delta and as state of the world, connected by mutual TLS."""
 
 import pathlib
+import re
 import subprocess
 import tempfile
 import unittest
@@ -21,15 +22,16 @@ spec: {{clusterIP: 10.96.255.1, ports: [{{name: http, port: 80, appProtocol: htt
 class Accepted(unittest.TestCase):
     """One control plane, and four Envoys that see one world after the other."""
 
-    def start(self, gateway):
+    def start(self, gateway, clients=True):
         self.site = Site()
         self.addCleanup(self.site.close)
         namespace = gateway.split("/")[0]
         self.envoys = []
+        roles = [("gateway", f"spiffe://cluster.local/ns/{namespace}/sa/edge", f"{{role: gateway, gateway: {gateway}}}")]
+        if clients:
+            roles.append(("client", "spiffe://cluster.local/ns/tools/sa/client", "{role: client}"))
         for variant, api in VARIANTS.items():
-            for role, identity, metadata in (
-                    ("gateway", f"spiffe://cluster.local/ns/{namespace}/sa/edge", f"{{role: gateway, gateway: {gateway}}}"),
-                    ("client", "spiffe://cluster.local/ns/tools/sa/client", "{role: client}")):
+            for role, identity, metadata in roles:
                 name, admin = f"{role}-{variant}", 9901 + len(self.envoys)
                 self.envoys.append(self.site.envoy(name, identity, metadata, api, admin))
         for envoy in self.envoys:
@@ -96,6 +98,23 @@ class Accepted(unittest.TestCase):
             base = base.read_text() if base.exists() else ""
             self.check([(str(case.relative_to(folder)), f"{base}\n---\n{case.read_text()}")])
         self.read_everything()
+
+    def test_every_other_gateway_of_the_golden_cases_is_accepted(self):
+        cases = {}
+        for case in sorted((ROOT / "control-plane").glob("*/tests/golden/*/*/in.yaml")):
+            bases = [case.parents[1] / "_base.yaml", case.parents[2] / "_base.yaml"]
+            text = "\n---\n".join(file.read_text() for file in [*bases, case] if file.exists())
+            gateways = re.findall(r"kind: Gateway\nmetadata: \{namespace: ([a-z-]+), name: ([a-z-]+)", text)
+            for namespace, name in set(gateways) - {("infra", "web")}:
+                cases.setdefault(f"{namespace}/{name}", []).append((str(case.relative_to(ROOT)), text))
+        self.assertGreater(len(cases), 5, cases.keys())
+        for gateway, texts in cases.items():
+            with self.subTest(gateway):
+                self.start(gateway, clients=False)
+                self.check(texts)
+                served = {entry["name"] for entry in self.envoys[0].dump("dynamic_listeners")}
+                print(f"  {gateway}: {sorted(served)} in the last of {len(texts)} cases")
+                self.site.close()
 
     def test_every_one_of_300_generated_worlds_is_accepted(self):
         self.start("shop/a")
