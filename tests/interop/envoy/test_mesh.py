@@ -19,8 +19,14 @@ kind: Pod
 metadata: {name: edge, namespace: monitoring, labels: {app: edge, heddle.dev/mesh: disabled}, annotations: {demo.heddle.dev/app: idle}}
 spec: {nodeName: node-b, serviceAccountName: prometheus, containers: [{name: app, image: heddle-sample-apps}]}
 status: {phase: Running, podIP: 10.244.2.110, podIPs: [{ip: 10.244.2.110}], conditions: [{type: Ready, status: "True"}]}
+---
+apiVersion: v1
+kind: Pod
+metadata: {name: edge, namespace: production, labels: {app: edge, heddle.dev/mesh: disabled}, annotations: {demo.heddle.dev/app: idle}}
+spec: {nodeName: node-a, serviceAccountName: client, containers: [{name: app, image: heddle-sample-apps}]}
+status: {phase: Running, podIP: 10.244.1.110, podIPs: [{ip: 10.244.1.110}], conditions: [{type: Ready, status: "True"}]}
 """
-"""Beside default/outsider: a pod outside the mesh of whom policy lets in more."""
+"""Beside default/outsider: pods outside the mesh, one of whom policy lets in more, and one for a Gateway's Envoy."""
 
 
 class Demo:
@@ -72,13 +78,13 @@ class Mesh(unittest.TestCase):
         wait(lambda: f"the demo does not come up:\n{cls.demo.program.tail()}", cls.demo.is_up)
         cls.root = cls.demo.authority()
 
-    def envoy(self, pod, identity, api):
-        """An outbound Envoy of this identity in this pod outside the mesh, until the test ends."""
+    def envoy(self, pod, identity, api, metadata="{role: client}", table="outbound-http"):
+        """An Envoy of this identity in this pod outside the mesh, until the test ends. table: its routes."""
         namespace, account = identity.split("/")
         name, spiffe = f"{namespace}-{account}-{api}", f"spiffe://cluster.local/ns/{namespace}/sa/{account}"
         certificates = certificate(self.demo.folder / name, spiffe, self.root)
         file = certificates / "envoy.yaml"
-        file.write_text(bootstrap_for(spiffe, "{role: client}", certificates, api, 9901, "172.18.0.1"))
+        file.write_text(bootstrap_for(spiffe, metadata, certificates, api, 9901, "172.18.0.1"))
         command = [PROGRAMS / "heddle", "demo", "exec", "--demo", self.demo.program.process.pid, pod, "--",
                    ENVOY, "-c", file, "--concurrency", "1", "--disable-hot-restart", "--log-level", "warning"]
         program = Program(f"envoy-{name}", [str(part) for part in command], self.demo.folder)
@@ -92,7 +98,7 @@ class Mesh(unittest.TestCase):
 
         def routes():
             program.alive()
-            return self.stats(pod, "^http.outbound-http.rds.outbound-http.update_success$")
+            return self.stats(pod, f"^http.{table}.rds.{table}.update_success$")
 
         wait(lambda: f"Envoy gets no routes:\n{program.tail()}", routes)
         wait(lambda: f"Envoy waits: {self.stats(pod, 'warming')}", lambda: not any(self.stats(pod, "(warming_clusters|listeners_warming)$").values()))
@@ -129,6 +135,18 @@ class Mesh(unittest.TestCase):
 
     def test_requests_come_in_by_mutual_tls_and_are_split_as_the_route_says_by_state_of_the_world(self):
         self.check("GRPC")
+
+    def test_a_gateways_envoy_reaches_pods_by_mutual_tls_too(self):
+        pod, gateway = "production/edge", "production/my-gateway"
+        self.envoy(pod, "production/client", "DELTA_GRPC", f"{{role: gateway, gateway: {gateway}}}", f"gateway/{gateway}/80")
+        for _ in range(20):
+            # From another pod, as a client from outside would.
+            status, body = self.demo.status("default/outsider", "http://10.244.1.110/api/v2")
+            self.assertEqual(status, "200", body)
+            told = json.loads(body)
+            self.assertEqual(told["identity"], "spiffe://cluster.local/ns/production/sa/client")
+        self.assertEqual(self.demo.status("default/outsider", "http://10.244.1.110/elsewhere")[0], "404")
+        self.assertGreater(sum(self.stats(pod, "^cluster.hbone/production/api-v2.ssl.handshake$").values()), 0)
 
     def test_policy_lets_in_by_the_identity_of_the_envoy(self):
         pod = "monitoring/edge"
