@@ -12,7 +12,9 @@ pub const ROLE: &str = "role";
 pub const ROLE_NODE: &str = "node";
 /// A proxy that serves one Gateway.
 pub const ROLE_GATEWAY: &str = "gateway";
-/// An Envoy that wants an explicit outbound HTTP proxy.
+/// Key of the Gateway that a proxy of that role serves, in `Node.metadata`: `namespace/name`.
+pub const GATEWAY: &str = "gateway";
+/// An Envoy that is an outbound HTTP proxy for the programs beside it.
 pub const ROLE_CLIENT: &str = "client";
 /// A gRPC `xds:///` client.
 pub const ROLE_GRPC: &str = "grpc";
@@ -21,6 +23,10 @@ pub const ROLE_GRPC: &str = "grpc";
 pub const GRPC_CERTIFICATE_PROVIDER: &str = "default";
 /// How the names of gRPC servers' listeners begin; behind it `<namespace>/<pod>/<address and port that it listens on>`.
 pub const GRPC_SERVER_PREFIX: &str = "grpc/";
+/// The static secret in an Envoy's bootstrap that holds its own certificate and key.
+pub const OWN_CERTIFICATE_SECRET: &str = "identity";
+/// Listener and RouteConfiguration of an Envoy that is an outbound HTTP proxy.
+pub const OUTBOUND_HTTP: &str = "outbound-http";
 
 /// Name of the network RBAC filter that carries NetworkPolicy.
 pub const FILTER_NETWORK_POLICY: &str = "heddle.network_policy";

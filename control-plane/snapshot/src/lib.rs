@@ -14,5 +14,5 @@ mod tests;
 
 pub use diff::{Diff, diff};
 pub use resource::{Resource, TypeUrl, Version};
-pub use snapshot::{Placement, ResourcesOfType, Snapshot};
+pub use snapshot::{Placement, ResourcesByType, ResourcesOfType, Snapshot};
 pub use view::{Role, Scope, View};

@@ -44,6 +44,7 @@ fn snapshot() -> Snapshot {
     let placement: Placement = BTreeMap::from([("a".into(), BTreeSet::from(["shop".into()]))]);
     Snapshot {
         types: BTreeMap::from([(type_url::LISTENER, Arc::new(resources))]),
+        envoy: BTreeMap::new(),
         placement: Arc::new(placement),
     }
 }
@@ -52,6 +53,7 @@ fn visible(role: Role, node: &str) -> Vec<String> {
     let view = View {
         role,
         node: node.into(),
+        gateway: None,
     };
     let snapshot = snapshot();
     let resources = snapshot.visible(&view, type_url::LISTENER);
@@ -88,6 +90,7 @@ fn what_a_view_may_not_see_cannot_be_found_by_its_name() {
     let view = |node: &str| View {
         role: Role::Node,
         node: node.into(),
+        gateway: None,
     };
     assert!(
         snapshot

@@ -32,6 +32,12 @@ pub enum Scope {
     Grpc,
     /// The gRPC servers of this identity only (`spiffe://...`).
     GrpcServer(Arc<str>),
+    /// Every Envoy, whatever it serves.
+    Envoys,
+    /// The Envoys that serve this Gateway (`namespace/name`).
+    Gateway(Arc<str>),
+    /// The Envoys that are an outbound proxy.
+    Clients,
 }
 
 /// One client's view of a snapshot.
@@ -41,6 +47,8 @@ pub struct View {
     pub role: Role,
     /// The node it runs on; of a workload that speaks for itself its identity.
     pub node: Arc<str>,
+    /// With [`Role::Gateway`]: which one, `namespace/name`.
+    pub gateway: Option<Arc<str>>,
 }
 
 impl View {
@@ -52,10 +60,13 @@ impl View {
             (Role::Node, Scope::NodesWithNamespace(namespace)) => placement
                 .get(&self.node)
                 .is_some_and(|namespaces| namespaces.contains(namespace)),
-            (_, Scope::Everyone) | (Role::Grpc, Scope::Grpc) => true,
+            (_, Scope::Everyone)
+            | (Role::Grpc, Scope::Grpc)
+            | (Role::Gateway | Role::Client, Scope::Envoys)
+            | (Role::Client, Scope::Clients) => true,
             (Role::Grpc, Scope::GrpcServer(identity)) => *identity == self.node,
-            (Role::Node, Scope::Grpc | Scope::GrpcServer(_))
-            | (Role::Gateway | Role::Client | Role::Grpc, _) => false,
+            (Role::Gateway, Scope::Gateway(gateway)) => self.gateway.as_ref() == Some(gateway),
+            (Role::Node | Role::Gateway | Role::Client | Role::Grpc, _) => false,
         }
     }
 }

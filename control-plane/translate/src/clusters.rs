@@ -55,41 +55,56 @@ impl Unit for ServiceClusterUnit {
     type Key = ServicePortKey;
 
     fn build(&self, key: &ServicePortKey) -> Resource {
-        let name = key.to_string();
-        let options = (key.transport == Transport::Tcp).then(|| self.http_options());
-        let message = Cluster {
-            eds_cluster_config: Some(EdsClusterConfig {
-                eds_config: ads(),
-                service_name: name.clone(),
-            }),
-            typed_extension_protocol_options: options.into_iter().collect(),
-            ..cluster(&name, DiscoveryType::Eds, LbPolicy::LeastRequest)
-        };
-        resource(name, Some(&key.service), &message)
+        let message = service_cluster(key, self.http2);
+        resource(key.to_string(), Some(&key.service), Scope::Nodes, &message)
     }
 }
 
-impl ServiceClusterUnit {
-    /// The one entry of `typed_extension_protocol_options`.
-    fn http_options(&self) -> (String, Any) {
-        let options = if self.http2 {
-            UpstreamProtocolOptions::ExplicitHttpConfig(ExplicitHttpConfig {
-                protocol_config: Some(ProtocolConfig::Http2ProtocolOptions(
-                    Http2ProtocolOptions::default(),
-                )),
-            })
-        } else {
-            UpstreamProtocolOptions::UseDownstreamProtocolConfig(UseDownstreamHttpConfig {
+/// What the cluster of a Service port is for everyone.
+pub(crate) fn service_cluster(key: &ServicePortKey, http2: bool) -> Cluster {
+    let name = key.to_string();
+    let options = (key.transport == Transport::Tcp).then(|| http_options(http2));
+    Cluster {
+        eds_cluster_config: Some(EdsClusterConfig {
+            eds_config: ads(),
+            service_name: name.clone(),
+        }),
+        typed_extension_protocol_options: options.into_iter().collect(),
+        ..cluster(&name, DiscoveryType::Eds, LbPolicy::LeastRequest)
+    }
+}
+
+/// The one entry of `typed_extension_protocol_options`.
+fn http_options(http2: bool) -> (String, Any) {
+    let options = if http2 {
+        http2_only()
+    } else {
+        options(UpstreamProtocolOptions::UseDownstreamProtocolConfig(
+            UseDownstreamHttpConfig {
                 http_protocol_options: Some(Http1ProtocolOptions::default()),
                 http2_protocol_options: Some(Http2ProtocolOptions::default()),
                 ..UseDownstreamHttpConfig::default()
-            })
-        };
-        let options = HttpProtocolOptions {
-            upstream_protocol_options: Some(options),
-            ..HttpProtocolOptions::default()
-        };
-        (HttpProtocolOptions::full_name(), pack(&options))
+            },
+        ))
+    };
+    (HttpProtocolOptions::full_name(), pack(&options))
+}
+
+/// HTTP/2, whatever the client speaks.
+pub(crate) fn http2_only() -> HttpProtocolOptions {
+    options(UpstreamProtocolOptions::ExplicitHttpConfig(
+        ExplicitHttpConfig {
+            protocol_config: Some(ProtocolConfig::Http2ProtocolOptions(
+                Http2ProtocolOptions::default(),
+            )),
+        },
+    ))
+}
+
+fn options(protocols: UpstreamProtocolOptions) -> HttpProtocolOptions {
+    HttpProtocolOptions {
+        upstream_protocol_options: Some(protocols),
+        ..HttpProtocolOptions::default()
     }
 }
 
@@ -123,7 +138,7 @@ impl Unit for AliasClusterUnit {
             }),
             ..cluster(&name, DiscoveryType::LogicalDns, LbPolicy::RoundRobin)
         };
-        resource(name, Some(key), &message)
+        resource(name, Some(key), Scope::Nodes, &message)
     }
 }
 
@@ -137,11 +152,12 @@ impl Unit for LocalClusterUnit {
     fn build(&self, (): &()) -> Resource {
         // An original-destination cluster brings its own balancer (cluster.v3: the only one that it may have).
         let message = cluster(LOCAL, DiscoveryType::OriginalDst, LbPolicy::ClusterProvided);
-        resource(LOCAL.to_owned(), None, &message)
+        resource(LOCAL.to_owned(), None, Scope::Nodes, &message)
     }
 }
 
-fn cluster(name: &str, discovery: DiscoveryType, balance: LbPolicy) -> Cluster {
+/// What all clusters have in common.
+pub(crate) fn cluster(name: &str, discovery: DiscoveryType, balance: LbPolicy) -> Cluster {
     Cluster {
         name: name.to_owned(),
         connect_timeout: duration(CONNECT_TIMEOUT),
@@ -152,12 +168,18 @@ fn cluster(name: &str, discovery: DiscoveryType, balance: LbPolicy) -> Cluster {
     }
 }
 
-fn resource(name: String, service: Option<&ServiceKey>, message: &Cluster) -> Resource {
+/// The resource of a cluster, made from a Service or from none.
+pub(crate) fn resource(
+    name: String,
+    service: Option<&ServiceKey>,
+    scope: Scope,
+    message: &Cluster,
+) -> Resource {
     let origin = service.map(|key| format!("Service {key}").into());
     Resource::new(
         type_url::CLUSTER,
         name,
-        Scope::Nodes,
+        scope,
         origin.into_iter().collect(),
         message,
     )

@@ -18,6 +18,7 @@ mod address_sets;
 mod clusters;
 mod dns;
 mod endpoints;
+mod envoy;
 mod filters;
 mod grpc;
 mod listeners;

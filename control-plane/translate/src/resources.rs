@@ -1,13 +1,13 @@
 //! The set of resources while it changes.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::sync::Arc;
 
-use heddle_snapshot::{Placement, Resource, ResourcesOfType, Snapshot, TypeUrl};
+use heddle_snapshot::{Resource, ResourcesByType, TypeUrl};
 
 /// All resources by type. A type is copied only when something in it changes, and then only its pointers.
 #[derive(Debug, Default)]
 pub(crate) struct Resources {
-    types: BTreeMap<TypeUrl, Arc<ResourcesOfType>>,
+    types: ResourcesByType,
     /// How many resources were added or got another content.
     pub(crate) changed: usize,
     /// How many resources are gone.
@@ -40,10 +40,7 @@ impl Resources {
     }
 
     /// What streams may see.
-    pub(crate) fn snapshot(&self, placement: &Arc<Placement>) -> Snapshot {
-        Snapshot {
-            types: self.types.clone(),
-            placement: Arc::clone(placement),
-        }
+    pub(crate) fn types(&self) -> ResourcesByType {
+        self.types.clone()
     }
 }

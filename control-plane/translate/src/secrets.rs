@@ -21,24 +21,40 @@ impl Unit for TrustBundleUnit {
     type Key = ();
 
     fn build(&self, (): &()) -> Resource {
-        let message = Secret {
-            name: names::ROOT_CA_SECRET.to_owned(),
-            r#type: Some(secret::Type::ValidationContext(
-                CertificateValidationContext {
-                    trusted_ca: Some(DataSource {
-                        specifier: Some(Specifier::InlineString(self.0.to_string())),
-                        ..DataSource::default()
-                    }),
-                    ..CertificateValidationContext::default()
-                },
-            )),
-        };
-        Resource::new(
-            type_url::SECRET,
-            names::ROOT_CA_SECRET,
-            Scope::Nodes,
-            Vec::new(),
-            &message,
-        )
+        roots(&self.0, Scope::Nodes)
     }
+}
+
+/// The same for Envoys.
+#[derive(Debug, PartialEq)]
+pub(crate) struct EnvoyTrustBundleUnit(pub(crate) Arc<str>);
+
+impl Unit for EnvoyTrustBundleUnit {
+    type Key = ();
+
+    fn build(&self, (): &()) -> Resource {
+        roots(&self.0, Scope::Envoys)
+    }
+}
+
+fn roots(pem: &str, scope: Scope) -> Resource {
+    let message = Secret {
+        name: names::ROOT_CA_SECRET.to_owned(),
+        r#type: Some(secret::Type::ValidationContext(
+            CertificateValidationContext {
+                trusted_ca: Some(DataSource {
+                    specifier: Some(Specifier::InlineString(pem.to_owned())),
+                    ..DataSource::default()
+                }),
+                ..CertificateValidationContext::default()
+            },
+        )),
+    };
+    Resource::new(
+        type_url::SECRET,
+        names::ROOT_CA_SECRET,
+        scope,
+        Vec::new(),
+        &message,
+    )
 }

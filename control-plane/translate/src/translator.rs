@@ -17,6 +17,7 @@ use crate::{
     clusters::{AliasClusterUnit, LocalClusterUnit, ServiceClusterUnit},
     dns::DnsUnit,
     endpoints::EndpointsUnit,
+    envoy::Edition,
     grpc::{self, GrpcClusterUnit, GrpcListenerUnit, GrpcPods, GrpcRoutesUnit, GrpcServerUnit},
     listeners::{GatewayListenerUnit, OutboundListenerUnit, PodListenerUnit, Reading},
     memo::Memo,
@@ -36,6 +37,7 @@ pub struct Translator {
     routes: BTreeMap<RouteTableKey, Arc<RouteTable>>,
     gateways: BTreeMap<GatewayListenerKey, Arc<GatewayListener>>,
     grpc: GrpcPorts,
+    envoy: Edition,
     snapshot: Arc<Snapshot>,
 }
 
@@ -68,6 +70,8 @@ pub struct Update {
     pub snapshot: Arc<Snapshot>,
     /// How much work it was.
     pub counts: Counts,
+    /// The same for the edition that Envoys read.
+    pub envoy: Counts,
 }
 
 /// How much work an update was.
@@ -79,6 +83,13 @@ pub struct Counts {
     pub changed: usize,
     /// Resources that are gone.
     pub removed: usize,
+}
+
+impl Counts {
+    /// Whether clients can see any of it.
+    fn is_visible(self) -> bool {
+        self.changed + self.removed > 0
+    }
 }
 
 /// Translates from scratch.
@@ -107,12 +118,18 @@ impl Translator {
             changed: self.resources.changed,
             removed: self.resources.removed,
         };
-        if counts.changed + counts.removed > 0 || moved {
-            self.snapshot = Arc::new(self.resources.snapshot(&self.placement));
+        let envoy = self.envoy.update(mesh, &self.grpc, trust_bundle);
+        if counts.is_visible() || envoy.is_visible() || moved {
+            self.snapshot = Arc::new(Snapshot {
+                types: self.resources.types(),
+                envoy: self.envoy.types(),
+                placement: Arc::clone(&self.placement),
+            });
         }
         Update {
             snapshot: Arc::clone(&self.snapshot),
             counts,
+            envoy,
         }
     }
 
@@ -251,7 +268,7 @@ fn aliases(mesh: &Mesh) -> impl Iterator<Item = (ServiceKey, AliasClusterUnit)> 
 
 /// The route tables that some listener has use for: for everyone, at every TCP port of a ClusterIP Service, and for the
 /// clients of a namespace where a consumer route says so.
-fn tables(
+pub(crate) fn tables(
     mesh: &Mesh,
 ) -> impl Iterator<
     Item = (

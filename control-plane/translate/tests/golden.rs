@@ -1,6 +1,6 @@
 //! Golden folders: `tests/golden/<topic>/<case>/in.yaml`, ordinary Kubernetes objects after those of `tests/golden/_base.yaml`, must
 //! become exactly the `out.<kind>.yaml` beside it. A topic shows the kinds of resources that it is about; `whole` shows all but
-//! gRPC's own view, which `grpc` shows.
+//! gRPC's own view, which `grpc` shows, and the edition that Envoys read, which `envoy` shows.
 //!
 //! Each folder is one test, with the folder as its name. `HEDDLE_UPDATE_GOLDEN=1` rewrites the outputs and deletes stale ones; read
 //! the difference before you commit it: a golden file that records a bug is worse than none.
@@ -82,7 +82,11 @@ fn outputs(case: &Case, mesh: &Mesh) -> Vec<(String, String)> {
         .iter()
         .find(|(of, _)| *of == topic)
         .map(|(_, kinds)| *kinds);
-    render::snapshot(&snapshot)
+    let edition = match topic {
+        "envoy" => render::envoy(&snapshot),
+        _ => render::snapshot(&snapshot),
+    };
+    edition
         .into_iter()
         .filter(|(kind, _)| shown.is_none_or(|kinds| kinds.contains(kind)))
         .map(|(kind, resources)| (format!("out.{kind}.yaml"), render::yaml(&resources)))

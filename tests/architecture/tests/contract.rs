@@ -82,6 +82,7 @@ fn told(snapshot: &Snapshot, node: &str) -> (Store, Vec<Nack>) {
     let view = View {
         role: Role::Node,
         node: node.into(),
+        gateway: None,
     };
     let mut store = Store::new(trust_domain());
     let mut nacks = Vec::new();

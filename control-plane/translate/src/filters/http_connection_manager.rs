@@ -24,7 +24,7 @@ use heddle_proto::{
 use super::{network_filter, router::router};
 use crate::{clusters::LOCAL, wire};
 
-const NAME: &str = "envoy.filters.network.http_connection_manager";
+pub(super) const NAME: &str = "envoy.filters.network.http_connection_manager";
 
 /// Routes by a RouteConfiguration that is fetched by name on the same stream.
 pub(crate) fn routed_http(route_table: &str) -> Filter {

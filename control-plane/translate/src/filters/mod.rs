@@ -1,5 +1,6 @@
 //! The filters of listeners: one file for each.
 
+mod envoy_http;
 mod http_connection_manager;
 mod http_inspector;
 mod rbac;
@@ -7,6 +8,7 @@ mod router;
 mod tcp_proxy;
 mod tls_context;
 
+pub(crate) use envoy_http::{Position, envoy_http};
 pub(crate) use http_connection_manager::{
     InboundHttp, inbound_http, routed_api, routed_http, served_http,
 };
@@ -22,7 +24,7 @@ use heddle_proto::{
 };
 
 /// A network filter.
-fn network_filter<M: Message + Name>(name: &str, config: &M) -> Filter {
+pub(crate) fn network_filter<M: Message + Name>(name: &str, config: &M) -> Filter {
     Filter {
         name: name.to_owned(),
         config_type: Some(ConfigType::TypedConfig(pack(config))),

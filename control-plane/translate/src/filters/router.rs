@@ -8,11 +8,24 @@ use heddle_proto::{
     pack,
 };
 
+/// For a plain Envoy: it neither obeys nor adds headers of its own (`x-envoy-...`).
+pub(super) fn envoy_router() -> HttpFilter {
+    let config = Router {
+        suppress_envoy_headers: true,
+        ..Router::default()
+    };
+    with(&config)
+}
+
 /// Without options.
 pub(super) fn router() -> HttpFilter {
+    with(&Router::default())
+}
+
+fn with(config: &Router) -> HttpFilter {
     HttpFilter {
         name: "envoy.filters.http.router".to_owned(),
-        config_type: Some(ConfigType::TypedConfig(pack(&Router::default()))),
+        config_type: Some(ConfigType::TypedConfig(pack(config))),
         ..HttpFilter::default()
     }
 }

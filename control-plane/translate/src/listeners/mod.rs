@@ -6,7 +6,7 @@ mod pod;
 
 pub(crate) use gateway::GatewayListenerUnit;
 pub(crate) use outbound::{OutboundListenerUnit, Reading};
-pub(crate) use pod::PodListenerUnit;
+pub(crate) use pod::{HBONE_PORT, PodListenerUnit};
 
 use std::{collections::HashMap, net::IpAddr};
 

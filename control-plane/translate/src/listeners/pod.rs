@@ -27,7 +27,7 @@ use crate::{
 };
 
 /// Where mutual TLS arrives (HBONE).
-const HBONE_PORT: PortNumber = match PortNumber::new(15008) {
+pub(crate) const HBONE_PORT: PortNumber = match PortNumber::new(15008) {
     Some(port) => port,
     None => unreachable!(),
 };

@@ -5,7 +5,7 @@ use heddle_proto::{
         config::{
             cluster::v3::{
                 Cluster,
-                cluster::{ClusterDiscoveryType, DiscoveryType, LbPolicy},
+                cluster::{ClusterDiscoveryType, DiscoveryType, LbConfig, LbPolicy},
             },
             core::v3::HealthStatus,
             endpoint::v3::{
@@ -24,8 +24,9 @@ use heddle_proto::{
 use serde_json::{Value, json};
 
 use super::{
-    fields::{Fields, address, duration, packed},
+    fields::{Fields, address, duration, metadata, packed, structure},
     filter::source,
+    listener::socket,
 };
 
 pub(super) fn cluster(cluster: &Cluster) -> Value {
@@ -40,6 +41,24 @@ pub(super) fn cluster(cluster: &Cluster) -> Value {
         Fields::new()
             .text("service_name", &eds.service_name)
             .text("eds_config", source(eds.eds_config.as_ref()))
+            .value()
+    });
+    let port = match &cluster.lb_config {
+        Some(LbConfig::OriginalDstLbConfig(config)) => config.upstream_port_override.as_ref(),
+        _ => None,
+    };
+    let port = port.map(|port| json!({ "upstream_port_override": port.value }));
+    let sockets = cluster.transport_socket_matches.iter().map(|matched| {
+        Fields::new()
+            .text("name", &matched.name)
+            .put(
+                "match",
+                matched.r#match.as_ref().map_or(Value::Null, structure),
+            )
+            .put(
+                "transport_socket",
+                socket(matched.transport_socket.as_ref()),
+            )
             .value()
     });
     let options = &cluster.typed_extension_protocol_options;
@@ -62,9 +81,15 @@ pub(super) fn cluster(cluster: &Cluster) -> Value {
                 .as_ref()
                 .map_or(Value::Null, load_assignment),
         )
+        .put("original_dst_lb_config", json!(port))
         .put(
             "typed_extension_protocol_options",
             Value::Object(options.collect()),
+        )
+        .list("transport_socket_matches", sockets)
+        .put(
+            "transport_socket",
+            socket(cluster.transport_socket.as_ref()),
         )
         .value()
 }
@@ -129,5 +154,6 @@ fn endpoint(endpoint: &LbEndpoint) -> Value {
         .put("address", address(host.address.as_ref()))
         .text("hostname", &host.hostname)
         .text("health_status", health)
+        .put("metadata", metadata(endpoint.metadata.as_ref()))
         .value()
 }

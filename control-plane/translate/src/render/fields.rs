@@ -4,13 +4,14 @@ use heddle_proto::{
     Message, Name,
     envoy::{
         config::core::v3::{
-            Address, CidrRange, DataSource, HeaderValueOption, address::Address as AddressKind,
-            data_source::Specifier, header_value_option::HeaderAppendAction,
+            Address, CidrRange, DataSource, EnvoyInternalAddress, HeaderValueOption, Metadata,
+            address::Address as AddressKind, data_source::Specifier,
+            envoy_internal_address::AddressNameSpecifier, header_value_option::HeaderAppendAction,
             socket_address::PortSpecifier,
         },
         r#type::matcher::v3::{RegexMatcher, StringMatcher, string_matcher::MatchPattern},
     },
-    google::protobuf::{Any, Duration},
+    google::protobuf::{Any, Duration, Struct, value::Kind},
     unpack,
 };
 use serde_json::{Map, Value, json};
@@ -98,8 +99,10 @@ pub(super) fn texts(items: &[String]) -> impl Iterator<Item = Value> {
 
 /// `10.0.0.1:80`, `[fd00::1]:80`.
 pub(super) fn address(address: Option<&Address>) -> Value {
-    let Some(AddressKind::SocketAddress(socket)) = address.and_then(|a| a.address.as_ref()) else {
-        return Value::Null;
+    let socket = match address.and_then(|a| a.address.as_ref()) {
+        Some(AddressKind::SocketAddress(socket)) => socket,
+        Some(AddressKind::EnvoyInternalAddress(internal)) => return internal_address(internal),
+        _ => return Value::Null,
     };
     let port = match socket.port_specifier {
         Some(PortSpecifier::PortValue(port)) => port,
@@ -110,6 +113,36 @@ pub(super) fn address(address: Option<&Address>) -> Value {
     } else {
         json!(format!("{}:{port}", socket.address))
     }
+}
+
+fn internal_address(address: &EnvoyInternalAddress) -> Value {
+    let listener = match &address.address_name_specifier {
+        Some(AddressNameSpecifier::ServerListenerName(name)) => name,
+        None => "",
+    };
+    Fields::new()
+        .text("server_listener_name", listener)
+        .text("endpoint_id", &address.endpoint_id)
+        .value()
+}
+
+/// A text in it, by the names of its fields; metadata of ours has no other.
+pub(super) fn metadata(metadata: Option<&Metadata>) -> Value {
+    let entries = metadata.iter().flat_map(|told| &told.filter_metadata);
+    let shown = entries.map(|(key, fields)| (key.clone(), structure(fields)));
+    Value::Object(shown.collect())
+}
+
+/// One level of texts.
+pub(super) fn structure(fields: &Struct) -> Value {
+    let texts = fields.fields.iter().map(|(key, value)| {
+        let text = match &value.kind {
+            Some(Kind::StringValue(text)) => json!(text),
+            _ => json!("?"),
+        };
+        (key.clone(), text)
+    });
+    Value::Object(texts.collect())
 }
 
 /// `10.0.0.0/8`.

@@ -6,7 +6,7 @@ use heddle_proto::{
         extensions::{
             filters::{
                 http::router::v3::Router,
-                listener::http_inspector::v3::HttpInspector,
+                listener::{http_inspector::v3::HttpInspector, original_dst::v3::OriginalDst},
                 network::{
                     http_connection_manager::v3::{
                         HttpConnectionManager, HttpFilter,
@@ -16,8 +16,13 @@ use heddle_proto::{
                     tcp_proxy::v3::{TcpProxy, tcp_proxy::ClusterSpecifier},
                 },
             },
-            transport_sockets::tls::v3::{
-                DownstreamTlsContext, SdsSecretConfig, common_tls_context::ValidationContextType,
+            transport_sockets::{
+                internal_upstream::v3::InternalUpstreamTransport,
+                raw_buffer::v3::RawBuffer,
+                tls::v3::{
+                    DownstreamTlsContext, SdsSecretConfig, UpstreamTlsContext,
+                    common_tls_context::ValidationContextType,
+                },
             },
         },
     },
@@ -26,8 +31,8 @@ use heddle_proto::{
 use serde_json::{Value, json};
 
 use super::{
-    fields::{Fields, packed},
-    listener::named,
+    fields::{Fields, packed, string, texts},
+    listener::{named, socket},
     rbac, route,
 };
 use crate::policy::{HttpRbac, NetworkRbac};
@@ -38,7 +43,11 @@ pub(super) fn any(any: &Any) -> Value {
         .or_else(|| packed(any, tcp_proxy))
         .or_else(|| packed(any, |filter: &NetworkRbac| rbac::network(filter)))
         .or_else(|| packed(any, |filter: &HttpRbac| rbac::http(filter)))
-        .or_else(|| packed(any, |_: &Router| json!({})))
+        .or_else(|| packed(any, router))
+        .or_else(|| packed(any, |_: &OriginalDst| json!({})))
+        .or_else(|| packed(any, |_: &RawBuffer| json!({})))
+        .or_else(|| packed(any, internal_upstream))
+        .or_else(|| packed(any, upstream_tls))
         .or_else(|| packed(any, |_: &HttpInspector| json!({})))
         .or_else(|| packed(any, tls_context))
         .unwrap_or_else(|| json!({ "@type": any.type_url }))
@@ -51,6 +60,11 @@ fn http_connection_manager(manager: &HttpConnectionManager) -> Value {
         ForwardClientCertDetails::Sanitize => "",
         other => other.as_str_name(),
     };
+    let remote = manager
+        .use_remote_address
+        .is_some_and(|remote| remote.value);
+    let upgrades = manager.upgrade_configs.iter();
+    let upgrades = upgrades.map(|upgrade| json!(upgrade.upgrade_type));
     let details = manager
         .set_current_client_cert_details
         .as_ref()
@@ -71,6 +85,8 @@ fn http_connection_manager(manager: &HttpConnectionManager) -> Value {
     };
     shown
         .list("http_filters", manager.http_filters.iter().map(http_filter))
+        .flag("use_remote_address", remote)
+        .list("upgrade_configs", upgrades)
         .text("forward_client_cert_details", forward)
         .put("set_current_client_cert_details", json!(details))
         .value()
@@ -84,12 +100,67 @@ fn http_filter(filter: &HttpFilter) -> Value {
     named(&filter.name, config)
 }
 
+fn router(router: &Router) -> Value {
+    Fields::new()
+        .flag("suppress_envoy_headers", router.suppress_envoy_headers)
+        .value()
+}
+
+fn internal_upstream(transport: &InternalUpstreamTransport) -> Value {
+    let names = transport.passthrough_metadata.iter();
+    Fields::new()
+        .list(
+            "passthrough_metadata",
+            names.map(|source| json!(source.name)),
+        )
+        .put(
+            "transport_socket",
+            socket(transport.transport_socket.as_ref()),
+        )
+        .value()
+}
+
+fn upstream_tls(context: &UpstreamTlsContext) -> Value {
+    let common = context.common_tls_context.as_ref();
+    let own = common
+        .into_iter()
+        .flat_map(|common| &common.tls_certificate_sds_secret_configs);
+    let validation = match common.and_then(|common| common.validation_context_type.as_ref()) {
+        Some(ValidationContextType::CombinedValidationContext(validation)) => Some(validation),
+        _ => None,
+    };
+    let peers = validation
+        .and_then(|combined| combined.default_validation_context.as_ref())
+        .into_iter()
+        .flat_map(|peer| &peer.match_typed_subject_alt_names)
+        .map(|name| string(name.matcher.as_ref()));
+    let roots =
+        validation.and_then(|combined| combined.validation_context_sds_secret_config.as_ref());
+    Fields::new()
+        .list("tls_certificate_sds_secret_configs", own.map(secret))
+        .list("match_typed_subject_alt_names", peers)
+        .put(
+            "validation_context_sds_secret_config",
+            roots.map_or(Value::Null, secret),
+        )
+        .list(
+            "alpn_protocols",
+            texts(common.map_or(&[], |common| &common.alpn_protocols[..])),
+        )
+        .value()
+}
+
 fn tcp_proxy(proxy: &TcpProxy) -> Value {
     let shown = Fields::new().text("stat_prefix", &proxy.stat_prefix);
+    let tunnel = proxy.tunneling_config.as_ref();
     match &proxy.cluster_specifier {
         Some(ClusterSpecifier::Cluster(cluster)) => shown.text("cluster", cluster),
         _ => shown,
     }
+    .text(
+        "tunneling_hostname",
+        tunnel.map_or("", |tunnel| &tunnel.hostname),
+    )
     .value()
 }
 

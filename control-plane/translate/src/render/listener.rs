@@ -1,8 +1,11 @@
 //! Listeners.
 
 use heddle_proto::envoy::config::{
-    core::v3::{Metadata, TrafficDirection, transport_socket},
-    listener::v3::{FilterChain, FilterChainMatch, Listener, filter, listener_filter},
+    core::v3::{Metadata, TrafficDirection, TransportSocket, transport_socket},
+    listener::v3::{
+        FilterChain, FilterChainMatch, Listener, filter, listener::ListenerSpecifier,
+        listener_filter,
+    },
 };
 use serde_json::{Value, json};
 
@@ -26,10 +29,19 @@ pub(super) fn listener(listener: &Listener) -> Value {
         };
         named(&filter.name, config)
     });
+    let internal = match &listener.listener_specifier {
+        Some(ListenerSpecifier::InternalListener(_)) => json!({}),
+        None => Value::Null,
+    };
     let bind = listener.bind_to_port.as_ref().map(|bind| bind.value);
-    Fields::new()
+    let shown = Fields::new()
         .text("name", &listener.name)
-        .put("address", address(listener.address.as_ref()))
+        .put("address", address(listener.address.as_ref()));
+    let shown = match internal {
+        Value::Null => shown,
+        internal => shown.keep("internal_listener", internal),
+    };
+    shown
         .list("additional_addresses", further)
         .text("traffic_direction", direction)
         .put("bind_to_port", json!(bind))
@@ -62,16 +74,7 @@ fn chain(chain: &FilterChain) -> Value {
         };
         named(&filter.name, config)
     });
-    let socket = chain
-        .transport_socket
-        .as_ref()
-        .map_or(Value::Null, |socket| {
-            let config = match &socket.config_type {
-                Some(transport_socket::ConfigType::TypedConfig(config)) => any(config),
-                None => Value::Null,
-            };
-            named(&socket.name, config)
-        });
+    let socket = socket(chain.transport_socket.as_ref());
     let matches = chain
         .filter_chain_match
         .as_ref()
@@ -82,6 +85,17 @@ fn chain(chain: &FilterChain) -> Value {
         .put("transport_socket", socket)
         .list("filters", filters)
         .value()
+}
+
+/// What carries the bytes.
+pub(super) fn socket(socket: Option<&TransportSocket>) -> Value {
+    socket.map_or(Value::Null, |socket| {
+        let config = match &socket.config_type {
+            Some(transport_socket::ConfigType::TypedConfig(config)) => any(config),
+            None => Value::Null,
+        };
+        named(&socket.name, config)
+    })
 }
 
 fn chain_match(matches: &FilterChainMatch) -> Value {

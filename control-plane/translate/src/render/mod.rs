@@ -16,7 +16,7 @@ mod route;
 use std::collections::BTreeMap;
 
 use heddle_proto::{Message, envoy::extensions::transport_sockets::tls::v3 as tls, type_url};
-use heddle_snapshot::{Resource, Scope, Snapshot, TypeUrl};
+use heddle_snapshot::{Resource, ResourcesByType, Scope, Snapshot, TypeUrl};
 use serde_json::{Value, json};
 
 use self::fields::Fields;
@@ -35,11 +35,19 @@ const KINDS: [(&str, TypeUrl); 8] = [
 
 /// All resources but those of gRPC's own view: kind → name → content. Kinds without any are left out.
 pub fn snapshot(snapshot: &Snapshot) -> Vec<(&'static str, BTreeMap<String, Value>)> {
+    kinds(&snapshot.types)
+}
+
+/// The same of the edition for Envoys.
+pub fn envoy(snapshot: &Snapshot) -> Vec<(&'static str, BTreeMap<String, Value>)> {
+    kinds(&snapshot.envoy)
+}
+
+fn kinds(types: &ResourcesByType) -> Vec<(&'static str, BTreeMap<String, Value>)> {
     KINDS
         .iter()
         .filter_map(|(kind, type_url)| {
-            let resources: BTreeMap<String, Value> = snapshot
-                .types
+            let resources: BTreeMap<String, Value> = types
                 .get(type_url)?
                 .iter()
                 .filter(|(_, resource)| {
@@ -60,6 +68,9 @@ pub fn resource_value(resource: &Resource) -> Value {
         Scope::GrpcServer(identity) => format!("gRPC server {identity}"),
         Scope::Node(node) => format!("node {node}"),
         Scope::NodesWithNamespace(namespace) => format!("nodes with pods of {namespace}"),
+        Scope::Envoys => "Envoys".to_owned(),
+        Scope::Gateway(gateway) => format!("Envoys of Gateway {gateway}"),
+        Scope::Clients => "Envoys that are an outbound proxy".to_owned(),
     };
     let origin = resource.origin.iter().map(|object| json!(&**object));
     Fields::new()

@@ -11,6 +11,7 @@ use std::{collections::BTreeSet, sync::Arc};
 
 use heddle_model::{
     GatewayListener, GatewayListenerKey, HostMatch, RouteRule, RouteTable, RouteTableKey,
+    ServicePortKey,
 };
 use heddle_proto::{
     envoy::config::route::v3::{Route, RouteConfiguration, VirtualHost},
@@ -42,14 +43,7 @@ impl Unit for MeshRoutesUnit {
 
     fn build(&self, key: &RouteTableKey) -> Resource {
         let name = key.to_string();
-        let service = format!("Service {}", key.port.service);
-        let (routes, origin) = match &self.0 {
-            None => (vec![default_route(&key.port)], vec![service.into()]),
-            Some(table) => (
-                table.rules.iter().map(route).collect(),
-                origin(&table.rules),
-            ),
-        };
+        let (routes, origin) = mesh_routes(&key.port, self.0.as_deref());
         let message = RouteConfiguration {
             name: name.clone(),
             virtual_hosts: vec![virtual_host("*", routes)],
@@ -65,6 +59,23 @@ impl Unit for MeshRoutesUnit {
     }
 }
 
+/// The routes of a Service port, and what they were made from.
+pub(crate) fn mesh_routes(
+    port: &ServicePortKey,
+    table: Option<&RouteTable>,
+) -> (Vec<Route>, Vec<Arc<str>>) {
+    match table {
+        None => {
+            let service = format!("Service {}", port.service);
+            (vec![default_route(port)], vec![service.into()])
+        }
+        Some(table) => (
+            table.rules.iter().map(route).collect(),
+            origin(&table.rules),
+        ),
+    }
+}
+
 /// The routes of a Gateway's listener.
 #[derive(Debug, PartialEq)]
 pub(crate) struct GatewayRoutesUnit(pub(crate) Arc<GatewayListener>);
@@ -73,30 +84,37 @@ impl Unit for GatewayRoutesUnit {
     type Key = GatewayListenerKey;
 
     fn build(&self, key: &GatewayListenerKey) -> Resource {
-        let name = key.to_string();
-        let hosts = &self.0.hosts;
-        let gateway: Arc<str> = format!("Gateway {}", key.gateway).into();
-        let routes = hosts.iter().flat_map(|host| origin(&host.rules));
-        let message = RouteConfiguration {
-            name: name.clone(),
-            virtual_hosts: hosts
-                .iter()
-                .map(|host| {
-                    virtual_host(&pattern(&host.host), host.rules.iter().map(route).collect())
-                })
-                .collect(),
-            ignore_port_in_host_matching: true,
-            ..RouteConfiguration::default()
-        };
-        let origin: BTreeSet<Arc<str>> = routes.chain([gateway]).collect();
-        Resource::new(
-            type_url::ROUTE_CONFIGURATION,
-            name,
-            Scope::Nodes,
-            origin.into_iter().collect(),
-            &message,
-        )
+        gateway_routes(key, &self.0, Scope::Nodes)
     }
+}
+
+/// The resource of a Gateway listener's routes.
+pub(crate) fn gateway_routes(
+    key: &GatewayListenerKey,
+    listener: &GatewayListener,
+    scope: Scope,
+) -> Resource {
+    let name = key.to_string();
+    let hosts = &listener.hosts;
+    let gateway: Arc<str> = format!("Gateway {}", key.gateway).into();
+    let routes = hosts.iter().flat_map(|host| origin(&host.rules));
+    let message = RouteConfiguration {
+        name: name.clone(),
+        virtual_hosts: hosts
+            .iter()
+            .map(|host| virtual_host(&pattern(&host.host), host.rules.iter().map(route).collect()))
+            .collect(),
+        ignore_port_in_host_matching: true,
+        ..RouteConfiguration::default()
+    };
+    let origin: BTreeSet<Arc<str>> = routes.chain([gateway]).collect();
+    Resource::new(
+        type_url::ROUTE_CONFIGURATION,
+        name,
+        scope,
+        origin.into_iter().collect(),
+        &message,
+    )
 }
 
 fn virtual_host(host: &str, routes: Vec<Route>) -> VirtualHost {

@@ -1,9 +1,11 @@
 //! What a client says about itself in its first request.
 
+use std::sync::Arc;
+
 use heddle_proto::{
     envoy::config::core::v3::Node,
     google::protobuf::value::Kind,
-    names::{ROLE, ROLE_CLIENT, ROLE_GATEWAY, ROLE_GRPC, ROLE_NODE},
+    names::{GATEWAY, ROLE, ROLE_CLIENT, ROLE_GATEWAY, ROLE_GRPC, ROLE_NODE},
 };
 use heddle_snapshot::{Role, View};
 use tonic::Status;
@@ -22,15 +24,15 @@ pub(super) fn view_of(
     })?;
     check_id(node, identity, settings)?;
     let role = role_of(node)?;
-    if identity.is_workload() && !matches!(role, Role::Grpc | Role::Client) {
-        return Err(Status::permission_denied(format!(
-            "{:?} is a workload: its node.metadata.role is grpc or client",
-            identity.node
-        )));
-    }
+    let gateway = match role {
+        Role::Gateway => Some(gateway_of(node)?),
+        Role::Node | Role::Client | Role::Grpc => None,
+    };
+    check_role(role, gateway.as_deref(), identity)?;
     Ok(View {
         role,
         node: identity.node.clone(),
+        gateway,
     })
 }
 
@@ -54,6 +56,56 @@ pub(super) fn check_id(
         )));
     }
     Ok(())
+}
+
+/// A workload speaks for itself only: no node's resources, and of Gateways those of its own namespace.
+fn check_role(role: Role, gateway: Option<&str>, identity: &NodeIdentity) -> Result<(), Status> {
+    let allowed = match role {
+        _ if !identity.is_workload() => true,
+        Role::Node => false,
+        Role::Client | Role::Grpc => true,
+        Role::Gateway => {
+            let of_gateway = gateway.and_then(|name| name.split('/').next());
+            of_gateway.is_some() && of_gateway == namespace_of(&identity.node)
+        }
+    };
+    if allowed {
+        return Ok(());
+    }
+    Err(Status::permission_denied(format!(
+        "{:?} is a workload: its node.metadata.role is client, grpc, or gateway for a Gateway of its own namespace",
+        identity.node
+    )))
+}
+
+/// Of a workload's SPIFFE id, `spiffe://<trust domain>/ns/<namespace>/sa/<service account>`.
+fn namespace_of(identity: &str) -> Option<&str> {
+    let mut parts = identity.strip_prefix("spiffe://")?.split('/').skip(1);
+    match (parts.next(), parts.next()) {
+        (Some("ns"), Some(namespace)) => Some(namespace),
+        _ => None,
+    }
+}
+
+/// `metadata.gateway`: one that does not exist (yet) is no error, it has nothing to serve.
+fn gateway_of(node: &Node) -> Result<Arc<str>, Status> {
+    let value = node
+        .metadata
+        .as_ref()
+        .and_then(|metadata| metadata.fields.get(GATEWAY))
+        .and_then(|value| value.kind.as_ref());
+    match value {
+        Some(Kind::StringValue(name)) if is_gateway_name(name) => Ok(name.as_str().into()),
+        _ => Err(Status::invalid_argument(
+            "node.metadata.role is gateway: node.metadata.gateway must say which one, as <namespace>/<name>",
+        )),
+    }
+}
+
+/// `<namespace>/<name>`.
+fn is_gateway_name(text: &str) -> bool {
+    let parts: Vec<&str> = text.split('/').collect();
+    matches!(&parts[..], [namespace, name] if !namespace.is_empty() && !name.is_empty())
 }
 
 /// `metadata.role`. Without one a client gets a role that sees nothing of any node: gRPC's by its user agent, else an Envoy's.
@@ -91,3 +143,6 @@ fn role_of(node: &Node) -> Result<Role, Status> {
         ))),
     }
 }
+
+#[cfg(test)]
+mod tests;

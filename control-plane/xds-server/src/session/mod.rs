@@ -282,8 +282,7 @@ impl Session {
         }
     }
 
-    /// Envoy waits for the endpoints of a cluster that it was sent, also if they did not change; and a new cluster is of no use
-    /// before its endpoints are there, so what comes behind waits until the client asked for them.
+    /// A new cluster is of no use before its endpoints are there, so what comes behind waits until the client asked for them.
     fn clusters_accepted(&mut self, names: Vec<Arc<str>>, now: Instant) {
         let deadline = now + self.limits.answer_timeout;
         let endpoints = place_of(type_url::CLUSTER_LOAD_ASSIGNMENT);
@@ -292,13 +291,11 @@ impl Session {
         };
         let mut missing = BTreeSet::new();
         for name in names {
-            if endpoints.subscription.contains(&name) {
-                endpoints.repeat(&name, lookup);
-            } else if lookup
+            let exist = lookup
                 .snapshot
                 .find(lookup.view, endpoints.type_url, &name)
-                .is_some()
-            {
+                .is_some();
+            if exist && !endpoints.subscription.contains(&name) {
                 missing.insert(name);
             }
         }

@@ -51,6 +51,9 @@ impl Session {
         for (resources, half) in ordered.chain(reverse) {
             match resources.progress(lookup, half, now) {
                 Progress::Ready => return Step::Send(resources.type_url, half),
+                Progress::Waiting if resources.type_url == type_url::CLUSTER => {
+                    return self.endpoints_step(lookup, now);
+                }
                 Progress::Waiting => return Step::Wait,
                 Progress::Settled | Progress::Overdue => {}
             }
@@ -59,6 +62,17 @@ impl Session {
             }
         }
         Step::Done
+    }
+
+    /// Envoy answers no clusters while any of them lacks its endpoints (it pauses CDS while clusters warm), so endpoints do not wait for
+    /// that answer.
+    fn endpoints_step(&self, lookup: Lookup<'_>, now: Instant) -> Step {
+        let endpoints = place_of(type_url::CLUSTER_LOAD_ASSIGNMENT);
+        let endpoints = endpoints.and_then(|place| self.types.get(&place));
+        match endpoints.map(|endpoints| endpoints.progress(lookup, Half::Additions, now)) {
+            Some(Progress::Ready) => Step::Send(type_url::CLUSTER_LOAD_ASSIGNMENT, Half::Additions),
+            _ => Step::Wait,
+        }
     }
 
     fn is_awaiting(&self, now: Instant) -> bool {
@@ -73,7 +87,23 @@ impl Session {
         let deadline = now + self.limits.answer_timeout;
         let limit = self.limits.response_bytes;
         let (resources, lookup, _) = self.parts(place_of(type_url)?)?;
-        Some(resources.send(half, lookup, nonce, deadline, limit))
+        let response = resources.send(half, lookup, nonce, deadline, limit);
+        if type_url == type_url::CLUSTER {
+            let clusters = resources.unanswered();
+            self.repeat_endpoints(&clusters);
+        }
+        Some(response)
+    }
+
+    /// Envoy waits for the endpoints of a cluster that it was sent, also if they did not change, and need not ask for them again.
+    fn repeat_endpoints(&mut self, clusters: &[Arc<str>]) {
+        let endpoints = place_of(type_url::CLUSTER_LOAD_ASSIGNMENT);
+        let Some((endpoints, lookup, _)) = endpoints.and_then(|place| self.parts(place)) else {
+            return;
+        };
+        for name in clusters {
+            endpoints.repeat(name, lookup);
+        }
     }
 
     /// Goes on to another snapshot: notes for each difference what the client has.
@@ -91,14 +121,13 @@ impl Session {
         let node = &self.view.node;
         let moved = pinned.placement.get(node) != self.pinned.placement.get(node);
         for resources in self.types.values_mut() {
+            let role = self.view.role;
             let before = pinned
-                .types
-                .get(resources.type_url)
+                .edition(role, resources.type_url)
                 .unwrap_or(&NO_RESOURCES);
             let after = self
                 .pinned
-                .types
-                .get(resources.type_url)
+                .edition(role, resources.type_url)
                 .unwrap_or(&NO_RESOURCES);
             if moved {
                 // The node's set of namespaces decides what it sees: anything may have come or gone.

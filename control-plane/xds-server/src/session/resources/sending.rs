@@ -57,6 +57,15 @@ impl Resources {
         Response::new(self.type_url, nonce, resources, removed)
     }
 
+    /// The names of the resources in the unanswered response.
+    pub(in crate::session) fn unanswered(&self) -> Vec<Arc<str>> {
+        let items = self.outstanding.iter().flat_map(|sent| &sent.items);
+        items
+            .filter(|item| item.resource.is_some())
+            .map(|item| Arc::clone(&item.name))
+            .collect()
+    }
+
     fn next_names(&self, half: Half, lookup: Lookup<'_>, limit: usize) -> Vec<Arc<str>> {
         let mut bytes = 0;
         let mut names = Vec::new();

@@ -22,10 +22,11 @@ fn settled(types: &[(heddle_snapshot::TypeUrl, &str)]) -> Stream {
 fn a_change_goes_type_by_type_each_after_the_acknowledgement_of_the_one_before() {
     let mut stream = settled(&[(CDS, "a=1"), (EDS, "a=1"), (LDS, "a=1"), (RDS, "a=1")]);
     let next = snapshot(&[(CDS, "a=2"), (EDS, "a=2"), (LDS, "a=2"), (RDS, "a=2")]);
-    assert_eq!(stream.push(next), ["CDS +a"]);
+    // But for endpoints: an Envoy does not answer for a cluster without them.
+    assert_eq!(stream.push(next), ["CDS +a", "EDS +a"]);
     assert_eq!(stream.sent(), NOTHING);
-    assert_eq!(stream.ack_delta(CDS), ["EDS +a"]);
-    assert_eq!(stream.ack_delta(EDS), ["LDS +a"]);
+    assert_eq!(stream.ack_delta(EDS), NOTHING);
+    assert_eq!(stream.ack_delta(CDS), ["LDS +a"]);
     assert_eq!(stream.ack_delta(LDS), ["RDS +a"]);
     assert_eq!(stream.ack_delta(RDS), NOTHING);
 }
@@ -100,10 +101,26 @@ fn the_endpoints_of_a_changed_cluster_are_sent_again() {
     let mut stream = settled(&[(CDS, "a=1 b=1"), (EDS, "a=1 b=1")]);
     assert_eq!(
         stream.push(snapshot(&[(CDS, "a=2 b=1"), (EDS, "a=1 b=1")])),
-        ["CDS +a"]
+        ["CDS +a", "EDS +a"]
     );
-    assert_eq!(stream.ack_delta(CDS), ["EDS +a"]);
+    assert_eq!(stream.ack_delta(CDS), NOTHING);
     assert_eq!(stream.ack_delta(EDS), NOTHING);
+}
+
+#[test]
+fn an_envoy_that_answers_for_a_new_cluster_only_when_it_has_endpoints_gets_them() {
+    let mut stream = Stream::delta(&[(CDS, "a"), (EDS, "a"), (RDS, "r=1")]);
+    stream.subscribe(CDS, &["*"]);
+    stream.ack_delta(CDS);
+    stream.subscribe(EDS, &["a"]);
+    stream.ack_delta(EDS);
+    stream.subscribe(RDS, &["r"]);
+    stream.ack_delta(RDS);
+    let next = snapshot(&[(CDS, "a b"), (EDS, "a b"), (RDS, "r=2")]);
+    assert_eq!(stream.push(next), ["CDS +b"]);
+    assert_eq!(stream.subscribe(EDS, &["b"]), ["EDS +b"]);
+    assert_eq!(stream.ack_delta(EDS), NOTHING);
+    assert_eq!(stream.ack_delta(CDS), ["RDS +r"]);
 }
 
 #[test]
@@ -115,9 +132,9 @@ fn the_endpoints_of_a_changed_cluster_are_sent_again_to_a_state_of_the_world_cli
     stream.want(EDS, &["a", "b"]);
     assert_eq!(
         stream.push(snapshot(&[(CDS, "a=2 b=1"), (EDS, "a=1 b=1")])),
-        ["CDS +a +b"]
+        ["CDS +a +b", "EDS +a"]
     );
-    assert_eq!(stream.want(CDS, &[]), ["EDS +a"]);
+    assert_eq!(stream.want(CDS, &[]), NOTHING);
 }
 
 #[test]

@@ -71,6 +71,7 @@ impl Client {
         let view = View {
             role: Role::Node,
             node: "node-a".into(),
+            gateway: None,
         };
         let limits = Limits {
             response_bytes: 200,

@@ -103,6 +103,7 @@ impl Stream {
         let view = View {
             role: Role::Node,
             node: "node-a".into(),
+            gateway: None,
         };
         Self {
             session: Session::new(variant, view, snapshot, Arc::new(Diffs::default()), limits),

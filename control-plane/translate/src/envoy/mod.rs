@@ -1,0 +1,159 @@
+//! The edition for Envoys: what a plain Envoy needs to serve one Gateway, or to be an outbound HTTP proxy.
+//!
+//! The same clusters and routes as for node proxies. What a node proxy is told by our own types is said in Envoy's words here: a
+//! Gateway's listener is without `ListenerScope`, and instead of a `Workload` each endpoint says itself how it is reached.
+//!
+//! ```text
+//! outbound-http, gateway/infra/web/80 ─▶ routes ─▶ cluster shop/cart:80 ─┬─ outside the mesh ─▶ 10.0.0.7:8080
+//!                                                                         └─ mesh ─▶ internal listener hbone/shop/cart
+//!     internal listener hbone/shop/cart ─▶ CONNECT 10.244.1.7:8080 in mutual TLS, only to shop/cart's identity ─▶ 10.244.1.7:15008
+//! ```
+
+mod clusters;
+mod endpoints;
+mod hbone;
+mod identities;
+mod listeners;
+mod routes;
+
+use std::sync::Arc;
+
+use heddle_model::{
+    AppProtocol, GatewayListener, GatewayListenerKey, Mesh, RouteTableKey, ServicePortKey,
+    Transport,
+};
+use heddle_snapshot::ResourcesByType;
+
+use self::{
+    clusters::ServiceClusterUnit,
+    endpoints::EndpointsUnit,
+    hbone::{TunnelClusterUnit, TunnelListenerUnit},
+    identities::Identities,
+    listeners::{GatewayListenerUnit, OutboundListenerUnit},
+    routes::{GatewayRoutesUnit, OutboundPort, OutboundRoutesUnit},
+};
+use crate::{
+    memo::Memo,
+    resources::Resources,
+    routes::GrpcPorts,
+    secrets::EnvoyTrustBundleUnit,
+    translator::{Counts, ports, tables},
+};
+
+/// All resources for Envoys, and what each was made from.
+#[derive(Debug, Default)]
+pub(crate) struct Edition {
+    resources: Resources,
+    identities: Identities,
+    clusters: Memo<ServiceClusterUnit>,
+    endpoints: Memo<EndpointsUnit>,
+    tunnel_listeners: Memo<TunnelListenerUnit>,
+    tunnel_clusters: Memo<TunnelClusterUnit>,
+    gateway_listeners: Memo<GatewayListenerUnit>,
+    gateway_routes: Memo<GatewayRoutesUnit>,
+    outbound_listener: Memo<OutboundListenerUnit>,
+    outbound_routes: Memo<OutboundRoutesUnit>,
+    trust_bundle: Memo<EnvoyTrustBundleUnit>,
+}
+
+impl Edition {
+    /// Takes in the mesh as it is now.
+    pub(crate) fn update(&mut self, mesh: &Mesh, grpc: &GrpcPorts, trust_bundle: &str) -> Counts {
+        self.resources.changed = 0;
+        self.resources.removed = 0;
+        self.identities.update(mesh);
+        let encoded = self.services(mesh, grpc) + self.ways_in(mesh) + self.tunnels(trust_bundle);
+        Counts {
+            encoded,
+            changed: self.resources.changed,
+            removed: self.resources.removed,
+        }
+    }
+
+    /// What streams may see.
+    pub(crate) fn types(&self) -> ResourcesByType {
+        self.resources.types()
+    }
+
+    fn services(&mut self, mesh: &Mesh, grpc: &GrpcPorts) -> usize {
+        let tcp = || ports(mesh).filter(|(key, ..)| key.transport == Transport::Tcp);
+        let clusters = tcp().map(|(key, _, port)| {
+            let http2 = port.protocol == AppProtocol::Http2 || grpc.contains(&key);
+            (key, ServiceClusterUnit { http2 })
+        });
+        let identities = &self.identities;
+        let endpoints = tcp().map(|(key, ..)| {
+            let known = mesh.endpoints.get(&key).cloned();
+            let unit = EndpointsUnit::new(known, identities);
+            (key, unit)
+        });
+        self.clusters.update(clusters, &mut self.resources)
+            + self.endpoints.update(endpoints, &mut self.resources)
+    }
+
+    fn ways_in(&mut self, mesh: &Mesh) -> usize {
+        let gateways = || mesh.gateways.iter();
+        let listeners =
+            gateways().map(|(key, listener)| (by_port(key, listener), gateway_listener(listener)));
+        let routes = gateways().map(|(key, listener)| {
+            let unit = GatewayRoutesUnit(Arc::clone(listener));
+            (by_port(key, listener), unit)
+        });
+        let outbound = OutboundRoutesUnit {
+            cluster_domain: Arc::clone(&mesh.cluster_domain),
+            ports: outbound_ports(mesh),
+        };
+        let resources = &mut self.resources;
+        self.gateway_listeners.update(listeners, resources)
+            + self.gateway_routes.update(routes, resources)
+            + self
+                .outbound_listener
+                .update([((), OutboundListenerUnit)], resources)
+            + self.outbound_routes.update([((), outbound)], resources)
+    }
+
+    fn tunnels(&mut self, trust_bundle: &str) -> usize {
+        let resources = &mut self.resources;
+        let identities = || self.identities.all();
+        let roots =
+            (!trust_bundle.is_empty()).then(|| ((), EnvoyTrustBundleUnit(trust_bundle.into())));
+        self.tunnel_clusters.update(
+            identities().map(|id| (id.clone(), TunnelClusterUnit)),
+            resources,
+        ) + self.tunnel_listeners.update(
+            identities().map(|id| (id.clone(), TunnelListenerUnit)),
+            resources,
+        ) + self.trust_bundle.update(roots, resources)
+    }
+}
+
+fn gateway_listener(listener: &GatewayListener) -> GatewayListenerUnit {
+    GatewayListenerUnit {
+        port: listener.port,
+    }
+}
+
+/// Under the number of its port, and not the name of its first listener: when listeners come and go, an Envoy cannot open a port under a
+/// new name while it is still open under the old one.
+fn by_port(key: &GatewayListenerKey, listener: &GatewayListener) -> GatewayListenerKey {
+    GatewayListenerKey {
+        gateway: key.gateway.clone(),
+        section: listener.port.get().to_string().into(),
+    }
+}
+
+/// Every port that HTTP may be spoken on, with the routes that all clients get: a consumer's routes are for the pods of a
+/// namespace, and an Envoy is none.
+fn outbound_ports(mesh: &Mesh) -> Vec<OutboundPort> {
+    tables(mesh)
+        .filter(|(key, _, port, _)| key.consumer.is_none() && port.protocol != AppProtocol::Opaque)
+        .map(|(key, _, _, table)| OutboundPort {
+            port: port_of(key),
+            table: table.cloned(),
+        })
+        .collect()
+}
+
+fn port_of(key: RouteTableKey) -> ServicePortKey {
+    key.port
+}
