@@ -19,7 +19,7 @@ pub use cluster::{Cluster, ClusterKind, Endpoint, EndpointHealth, EndpointSet, U
 pub use dns::{DnsAnswer, DnsName, DnsRecord};
 pub use heddle_proto::{Nack, Update};
 pub use heddle_routing::ClusterName;
-pub use listener::{GatewayListener, OutboundListener, OutboundProtocol};
+pub use listener::{BoundListener, BoundProtocol, OutboundListener, OutboundProtocol};
 pub use pod::{InboundHttp, NetworkPolicy, PodConfig, PodName, PodUid};
 pub use proxy_config::{ProxyConfig, SharedConfig};
 pub use referenced::Referenced;

@@ -10,8 +10,8 @@ use heddle_identity::Namespace;
 use heddle_routing::{ClusterName, RouteTable, policy::AddressSets};
 
 use crate::{
-    Cluster, DnsName, DnsRecord, EndpointSet, GatewayListener, OutboundListener, PodConfig,
-    PodName, Workloads,
+    BoundListener, Cluster, DnsName, DnsRecord, EndpointSet, OutboundListener, PodConfig, PodName,
+    Workloads,
 };
 
 /// Everything the data path needs to know, at one moment. Immutable; replaced as a whole.
@@ -23,8 +23,8 @@ pub struct ProxyConfig {
     pub outbound_for: HashMap<(Namespace, SocketAddr), Arc<OutboundListener>>,
     /// The pods of this node that are in the mesh.
     pub pods: BTreeMap<PodName, Arc<PodConfig>>,
-    /// Gateways served by this node, by xDS name.
-    pub gateways: BTreeMap<Arc<str>, Arc<GatewayListener>>,
+    /// Listeners on the node's own addresses, by xDS name.
+    pub bound: BTreeMap<Arc<str>, Arc<BoundListener>>,
     /// Clusters by name.
     pub clusters: HashMap<ClusterName, Arc<Cluster>>,
     /// Endpoints by EDS service name.

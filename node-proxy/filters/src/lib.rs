@@ -36,6 +36,7 @@ pub use forward::{Failure, Forward, UpstreamForward};
 pub use heddle_upstream::{Body, BoxError};
 pub use inbound::{Inbound, authorization_refusal, inbound};
 pub use outbound::{Outbound, outbound};
+pub use spread::share_of;
 pub use upgrade::{OpenTunnel, Tunnel, TunnelRecord};
 
 #[cfg(test)]

@@ -39,6 +39,7 @@ pub use regex::MAX_PATTERN;
 pub use workload::{Resident, address_set, trust_bundle, workload};
 
 pub(crate) use cluster::inline_name as inline_endpoints;
+pub(crate) use listener::taken;
 
 /// Decodes a RouteConfiguration.
 pub fn route_configuration(name: &str, any: &Any) -> Result<RouteTable, DecodeError> {

@@ -7,13 +7,17 @@
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap, hash_map::Entry},
     hash::Hash,
+    net::SocketAddr,
     sync::Arc,
 };
 
 use heddle_routing::RouteTable;
 
 use super::kept::Kept;
-use crate::{OutboundListener, OutboundProtocol, ProxyConfig, decode::Listener};
+use crate::{
+    BoundListener, BoundProtocol, OutboundListener, OutboundProtocol, ProxyConfig, Update,
+    decode::Listener,
+};
 
 /// Listeners in force, and those that wait.
 #[derive(Debug, Default)]
@@ -73,8 +77,11 @@ impl Active {
 /// The route table that a listener refers to by name.
 pub(super) fn awaited(listener: &Listener) -> Option<&str> {
     match listener {
-        Listener::Pod(_) | Listener::Outbound(_, Some(_)) | Listener::Gateway(_, Some(_)) => None,
-        Listener::Gateway(gateway, None) => Some(&gateway.routes),
+        Listener::Pod(_) | Listener::Outbound(_, Some(_)) | Listener::Bound(_, Some(_)) => None,
+        Listener::Bound(bound, None) => match &bound.protocol {
+            BoundProtocol::Http { routes } => Some(routes),
+            BoundProtocol::Opaque { .. } => None,
+        },
         Listener::Outbound(outbound, None) => match &outbound.protocol {
             OutboundProtocol::Http { routes } | OutboundProtocol::Detect { routes, .. } => {
                 Some(routes)
@@ -86,7 +93,7 @@ pub(super) fn awaited(listener: &Listener) -> Option<&str> {
 
 fn inline_table(listener: &Listener) -> Option<&Arc<RouteTable>> {
     match listener {
-        Listener::Outbound(_, table) | Listener::Gateway(_, table) => table.as_ref(),
+        Listener::Outbound(_, table) | Listener::Bound(_, table) => table.as_ref(),
         Listener::Pod(_) => None,
     }
 }
@@ -95,19 +102,91 @@ fn publish<'a>(listeners: impl Iterator<Item = &'a Listener>, config: &mut Proxy
     config.outbound.clear();
     config.outbound_for.clear();
     config.pods.clear();
-    config.gateways.clear();
+    let before = std::mem::take(&mut config.bound);
     for listener in listeners {
         match listener {
             Listener::Pod(pod) => {
                 config.pods.insert(pod.name.clone(), Arc::clone(pod));
             }
-            Listener::Gateway(gateway, _) => {
-                config
-                    .gateways
-                    .insert(Arc::clone(&gateway.name), Arc::clone(gateway));
-            }
+            Listener::Bound(bound, _) => publish_bound(bound, &before, config),
             Listener::Outbound(outbound, _) => publish_outbound(outbound, config),
         }
+    }
+}
+
+/// A listener of another control plane has its address for itself: whoever has it keeps it, then the first by name counts.
+/// [`Addresses`] has told the control plane in most cases.
+fn publish_bound(
+    bound: &Arc<BoundListener>,
+    before: &BTreeMap<Arc<str>, Arc<BoundListener>>,
+    config: &mut ProxyConfig,
+) {
+    let other = config
+        .bound
+        .values()
+        .find(|other| excludes(other, bound))
+        .map(|other| Arc::clone(&other.name));
+    if let Some(other) = other {
+        let had_it = |name: &str| {
+            let before = before.get(name);
+            before.is_some_and(|before| before.address == bound.address)
+        };
+        tracing::warn!(listener = %bound.name, %other, address = %bound.address, "two listeners at one address");
+        if had_it(&other) || !had_it(&bound.name) {
+            return;
+        }
+        config.bound.remove(&other);
+    }
+    let name = Arc::clone(&bound.name);
+    config.bound.insert(name, Arc::clone(bound));
+}
+
+/// Whether the two cannot both be open.
+fn excludes(one: &BoundListener, other: &BoundListener) -> bool {
+    one.name != other.name
+        && one.address == other.address
+        && !(one.is_gateways && other.is_gateways)
+}
+
+/// Which addresses are taken by bound listeners, while an update is taken in.
+#[derive(Default)]
+pub(super) struct Addresses(BTreeMap<SocketAddr, Vec<Arc<BoundListener>>>);
+
+impl Addresses {
+    /// Those of listeners that the update does not touch.
+    pub(super) fn beside(listeners: &Kept<Listener>, update: &Update) -> Self {
+        let touched: BTreeSet<&str> = update
+            .resources
+            .iter()
+            .map(|(name, _, _)| name)
+            .chain(&update.removed)
+            .map(String::as_str)
+            .collect();
+        let mut addresses = Self::default();
+        for (name, listener) in listeners.iter() {
+            if let (Listener::Bound(bound, _), false) = (listener, touched.contains(&**name)) {
+                addresses.hold(bound);
+            }
+        }
+        addresses
+    }
+
+    fn hold(&mut self, bound: &Arc<BoundListener>) {
+        let there = self.0.entry(bound.address).or_default();
+        there.push(Arc::clone(bound));
+    }
+
+    /// Takes a listener's address for it; `Err`: the name of the listener that has it.
+    pub(super) fn claim(&mut self, listener: &Listener) -> Result<(), Arc<str>> {
+        let Listener::Bound(bound, _) = listener else {
+            return Ok(());
+        };
+        let there = self.0.entry(bound.address).or_default();
+        if let Some(other) = there.iter().find(|other| excludes(other, bound)) {
+            return Err(Arc::clone(&other.name));
+        }
+        there.push(Arc::clone(bound));
+        Ok(())
     }
 }
 

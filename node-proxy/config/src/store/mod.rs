@@ -8,6 +8,7 @@ mod residents;
 mod tests;
 
 use std::{
+    cell::RefCell,
     collections::{BTreeSet, HashMap},
     net::IpAddr,
     sync::Arc,
@@ -20,7 +21,7 @@ use heddle_routing::RouteTable;
 
 use self::{
     kept::{Kept, Outcome},
-    listeners::{Active, awaited},
+    listeners::{Active, Addresses, awaited},
     residents::Claims,
 };
 use crate::{
@@ -168,8 +169,13 @@ impl Store {
 
     fn apply_listeners(&mut self, update: Update) -> (bool, Vec<Nack>) {
         let trust_domain = &self.trust_domain;
+        let addresses = RefCell::new(Addresses::beside(&self.listeners, &update));
         let Outcome { changes, nacks } = self.listeners.apply(update, |name, body| {
-            decode::listener(name, body, trust_domain)
+            let listener = decode::listener(name, body, trust_domain)?;
+            match addresses.borrow_mut().claim(&listener) {
+                Ok(()) => Ok(listener),
+                Err(other) => Err(decode::taken(&other)),
+            }
         });
         if changes.is_empty() {
             return (false, nacks);

@@ -1,4 +1,5 @@
 mod actions;
+mod bound;
 mod clusters;
 mod listeners;
 mod others;

@@ -1,3 +1,4 @@
+mod bound;
 mod fail_closed;
 mod last_good;
 mod sharing;
