@@ -117,7 +117,8 @@ async fn run(arguments: Arguments) -> anyhow::Result<()> {
         }],
         node: arguments.node(),
         token: Arc::new(FileToken(arguments.token_file.clone())),
-        wildcards: heddle_xds_client::Settings::node_wildcards(),
+        wildcards: heddle_xds_client::Settings::node_wildcards(arguments.xds_protocol.into()),
+        variant: arguments.xds_protocol.into(),
         backoff: Backoff::default(),
         keepalive: Keepalive::default(),
     });
