@@ -13,6 +13,7 @@ mod pod;
 mod proxy_config;
 mod referenced;
 mod store;
+mod tls;
 mod workload;
 
 pub use cluster::{Cluster, ClusterKind, Endpoint, EndpointHealth, EndpointSet, UpstreamHttp};
@@ -24,6 +25,7 @@ pub use pod::{InboundHttp, NetworkPolicy, PodConfig, PodName, PodUid};
 pub use proxy_config::{ProxyConfig, SharedConfig};
 pub use referenced::Referenced;
 pub use store::Store;
+pub use tls::{Certificate, ServerTls};
 pub use workload::{NodeAddresses, Tunnel, Workload, Workloads};
 
 #[cfg(test)]

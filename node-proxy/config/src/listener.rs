@@ -5,6 +5,8 @@ use std::{net::SocketAddr, sync::Arc};
 use heddle_identity::Namespace;
 use heddle_routing::{ClusterName, WeightedClusters};
 
+use crate::ServerTls;
+
 /// What to do with connections that a pod opens to a Service's address.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct OutboundListener {
@@ -49,6 +51,8 @@ pub struct BoundListener {
     pub address: SocketAddr,
     /// What is spoken.
     pub protocol: BoundProtocol,
+    /// `None`: plain text. Else connections are taken while [`ProxyConfig::server_tls`](crate::ProxyConfig::server_tls) has its part.
+    pub tls: Option<Arc<ServerTls>>,
     /// A Gateway's. Several of those may share an address.
     pub is_gateways: bool,
 }

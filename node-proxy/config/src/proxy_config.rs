@@ -25,6 +25,8 @@ pub struct ProxyConfig {
     pub pods: BTreeMap<PodName, Arc<PodConfig>>,
     /// Listeners on the node's own addresses, by xDS name.
     pub bound: BTreeMap<Arc<str>, Arc<BoundListener>>,
+    /// How bound listeners that speak TLS do so, by their xDS names.
+    pub server_tls: BTreeMap<Arc<str>, Arc<rustls::ServerConfig>>,
     /// Clusters by name.
     pub clusters: HashMap<ClusterName, Arc<Cluster>>,
     /// Endpoints by EDS service name.

@@ -30,6 +30,7 @@ mod tries;
 mod upgrade;
 
 pub use application::{AppConnection, Application, LocalExecutor};
+pub use authority::OverTls;
 pub use body::{boxed, empty, text};
 pub use client::Client;
 pub use forward::{Failure, Forward, UpstreamForward};

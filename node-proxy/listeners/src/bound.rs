@@ -4,13 +4,16 @@ use std::{io, net::TcpListener, rc::Rc, sync::Arc};
 
 use bytes::BytesMut;
 use heddle_config::{BoundProtocol, ClusterName};
-use heddle_filters::{Client, Failure, Outbound, UpstreamForward, outbound, share_of};
+use heddle_filters::{
+    Body, Client, Failure, Outbound, OverTls, UpstreamForward, outbound, share_of,
+};
 use heddle_identity::{Namespace, SpiffeId};
 use heddle_redirect::Netns;
 use heddle_routing::WeightedClusters;
 use heddle_telemetry::{Direction, ResponseFlag};
 use heddle_upstream::{Destination, Origin};
 use tokio::sync::Semaphore;
+use tokio_rustls::{TlsAcceptor, server::TlsStream};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
@@ -35,6 +38,7 @@ pub struct BoundContext {
     /// The namespace that its requests come from.
     pub namespace: Namespace,
     connections: Arc<Semaphore>,
+    handshakes: Arc<Semaphore>,
 }
 
 impl BoundContext {
@@ -52,6 +56,7 @@ impl BoundContext {
             identity,
             namespace,
             connections: Arc::new(Semaphore::new(settings.connections_per_pod)),
+            handshakes: Arc::new(Semaphore::new(settings.handshakes)),
         }
     }
 }
@@ -79,8 +84,8 @@ pub async fn serve_bound(
     };
     let handle = |stream, info, drain| {
         let (path, forward) = (path.clone(), forward.clone());
-        let listener = Arc::clone(&bound.listener);
-        async move { take(stream, info, &listener, &path, &drain, forward).await }
+        let (listener, handshakes) = (Arc::clone(&bound.listener), Arc::clone(&bound.handshakes));
+        async move { take(stream, info, &listener, &path, &drain, &handshakes, forward).await }
     };
     door.serve(listener, shutdown, handle).await
 }
@@ -92,6 +97,7 @@ pub(crate) async fn take<I, D>(
     listener: &Arc<str>,
     path: &DataPath,
     drain: &Drain,
+    handshakes: &Semaphore,
     forward: D,
 ) where
     I: Accepted,
@@ -105,14 +111,42 @@ pub(crate) async fn take<I, D>(
     };
     let connection = BoundConnection {
         info,
+        over_tls: known.tls.is_some(),
         path,
         drain,
         forward,
     };
-    match &known.protocol {
-        BoundProtocol::Http { routes } => connection.http(io, Arc::clone(routes), record).await,
-        BoundProtocol::Opaque { clusters } => connection.bytes(io, clusters, record).await,
+    if known.tls.is_none() {
+        return connection.carry(io, &known.protocol, record).await;
     }
+    match encrypted(io, listener, path, handshakes).await {
+        Ok(io) => connection.carry(io, &known.protocol, record).await,
+        Err(failure) => record.refused(&failure),
+    }
+}
+
+/// The TLS handshake, with the certificate of this moment. Without one nothing is said, least of all in plain text.
+async fn encrypted<I: Accepted>(
+    io: I,
+    listener: &Arc<str>,
+    path: &DataPath,
+    handshakes: &Semaphore,
+) -> Result<TlsStream<I>, Failure> {
+    let failed = |reason: String| Failure::new(ResponseFlag::TlsFailure, reason);
+    let Some(config) = path.config.load().server_tls.get(listener).cloned() else {
+        io.abort_on_drop();
+        return Err(failed(format!(
+            "the listener {listener:?} has no certificate"
+        )));
+    };
+    let handshake = async {
+        let permit = handshakes.acquire().await;
+        let _permit = permit.map_err(|error| failed(error.to_string()))?;
+        let accepting = TlsAcceptor::from(config).accept(io).await;
+        accepting.map_err(|error| failed(format!("handshake: {error}")))
+    };
+    let done = tokio::time::timeout(path.settings.handshake_timeout, handshake).await;
+    done.unwrap_or_else(|_| Err(failed("the handshake took too long".to_owned())))
 }
 
 fn refuse<I: Accepted>(io: &I, record: TcpRecord, failure: &Failure) {
@@ -122,12 +156,20 @@ fn refuse<I: Accepted>(io: &I, record: TcpRecord, failure: &Failure) {
 
 struct BoundConnection<'a, D> {
     info: ConnectionInfo,
+    over_tls: bool,
     path: &'a DataPath,
     drain: &'a Drain,
     forward: D,
 }
 
 impl<D: Dial> BoundConnection<'_, D> {
+    async fn carry<I: Accepted>(self, io: I, protocol: &BoundProtocol, record: TcpRecord) {
+        match protocol {
+            BoundProtocol::Http { routes } => self.http(io, Arc::clone(routes), record).await,
+            BoundProtocol::Opaque { clusters } => self.bytes(io, clusters, record).await,
+        }
+    }
+
     async fn http<I: Accepted>(self, mut io: I, routes: Arc<str>, record: TcpRecord) {
         let settings = &self.path.settings.http;
         if let Some((version, start)) = version_of(&mut io, settings, self.drain).await {
@@ -156,7 +198,11 @@ impl<D: Dial> BoundConnection<'_, D> {
             tunnels: tunnels(self.path.clone(), self.drain.clone(), None),
             metrics: Arc::clone(&self.path.metrics),
         });
-        let service = move |request| {
+        let over_tls = self.over_tls;
+        let service = move |mut request: http::Request<Body>| {
+            if over_tls {
+                request.extensions_mut().insert(OverTls);
+            }
             let context = Rc::clone(&context);
             async move { outbound(&context, request).await }
         };

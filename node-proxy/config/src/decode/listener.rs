@@ -24,6 +24,7 @@ use super::{
     filters::{self, Terminal},
     pod,
     route_configuration::route_table,
+    tls,
     values::{named, socket_address},
 };
 use crate::{BoundListener, BoundProtocol, OutboundListener, OutboundProtocol, PodConfig};
@@ -124,7 +125,6 @@ enum Leads {
 }
 
 fn leads(listener: &str, chain: &FilterChain) -> Decoded<Leads> {
-    unsupported(chain.transport_socket.is_some(), "transport_socket")?;
     let filters = filters::chain(chain)?;
     if filters.network_policy.is_some() || filters.authorization.is_some() {
         return refuse("RBAC is only understood in a pod's listener").at("filters");
@@ -136,6 +136,11 @@ fn leads(listener: &str, chain: &FilterChain) -> Decoded<Leads> {
             Ok(Leads::ToRoutes(routes, table))
         }
     }
+}
+
+fn in_plain_text(listener: &str, chain: &FilterChain) -> Decoded<Leads> {
+    unsupported(chain.transport_socket.is_some(), "transport_socket")?;
+    leads(listener, chain)
 }
 
 /// The name of the route table, and the table itself if it stands in the listener. Such a table is kept under a name that
@@ -197,13 +202,13 @@ fn outbound_protocol(wire: &WireListener) -> Decoded<(OutboundProtocol, Option<A
     let default = wire
         .default_filter_chain
         .as_ref()
-        .map(|chain| leads(&wire.name, chain).at("default_filter_chain"))
+        .map(|chain| in_plain_text(&wire.name, chain).at("default_filter_chain"))
         .transpose()?;
     let mut for_http = None;
     let mut for_all = default;
     for (index, chain) in wire.filter_chains.iter().enumerate() {
         let detected = detects_http(chain).at_index("filter_chains", index)?;
-        let leads = leads(&wire.name, chain).at_index("filter_chains", index)?;
+        let leads = in_plain_text(&wire.name, chain).at_index("filter_chains", index)?;
         let place = if detected {
             &mut for_http
         } else {
@@ -259,6 +264,9 @@ fn detects_http(chain: &FilterChain) -> Decoded<bool> {
 fn gateway(wire: &WireListener) -> Decoded<Listener> {
     let listener = bound(wire, true)?;
     match &listener {
+        Listener::Bound(bound, _) if bound.tls.is_some() => {
+            refuse("not understood by this proxy").at("filter_chains[0].transport_socket")
+        }
         Listener::Bound(bound, _) if matches!(bound.protocol, BoundProtocol::Opaque { .. }) => {
             refuse("must end in an http_connection_manager").at("filter_chains[0].filters")
         }
@@ -275,6 +283,9 @@ fn bound(wire: &WireListener, is_gateways: bool) -> Decoded<Listener> {
         chain.filter_chain_match.is_some(),
         "filter_chains[0].filter_chain_match",
     )?;
+    let socket = chain.transport_socket.as_ref();
+    let tls = socket.map(tls::server).transpose();
+    let tls = tls.at("filter_chains[0].transport_socket")?;
     let (protocol, table) = match leads(&wire.name, chain).at_index("filter_chains", 0)? {
         Leads::ToRoutes(routes, table) => (BoundProtocol::Http { routes }, table),
         Leads::ToClusters(clusters) => {
@@ -286,6 +297,7 @@ fn bound(wire: &WireListener, is_gateways: bool) -> Decoded<Listener> {
         name: wire.name.as_str().into(),
         address: socket_address(wire.address.as_ref()).at("address")?,
         protocol,
+        tls: tls.flatten().map(Arc::new),
         is_gateways,
     };
     Ok(Listener::Bound(Arc::new(listener), table))

@@ -22,6 +22,7 @@ mod regex;
 mod retry;
 mod route_action;
 mod route_configuration;
+mod tls;
 mod values;
 mod workload;
 
@@ -36,6 +37,7 @@ pub use dns::dns_table;
 pub use error::DecodeError;
 pub use listener::{Listener, listener};
 pub use regex::MAX_PATTERN;
+pub use tls::{Secret, secret};
 pub use workload::{Resident, address_set, trust_bundle, workload};
 
 pub(crate) use cluster::inline_name as inline_endpoints;

@@ -2,7 +2,8 @@
 //!
 //! A listener that refers to a route table comes into force when that table is there: until then its predecessor stays,
 //! so that no request falls between the two (Envoy calls it warming). A table that was refused, or that the control plane
-//! says does not exist, is not waited for: the listener then has no routes, and requests are answered 404.
+//! says does not exist, is not waited for: the listener then has no routes, and requests are answered 404. A secret is waited for
+//! whatever happens: without its certificate a listener must not speak at all.
 
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap, hash_map::Entry},
@@ -15,8 +16,9 @@ use heddle_routing::RouteTable;
 
 use super::kept::Kept;
 use crate::{
-    BoundListener, BoundProtocol, OutboundListener, OutboundProtocol, ProxyConfig, Update,
-    decode::Listener,
+    BoundListener, BoundProtocol, Certificate, OutboundListener, OutboundProtocol, ProxyConfig,
+    ServerTls, Update,
+    decode::{Listener, Secret},
 };
 
 /// Listeners in force, and those that wait.
@@ -26,6 +28,16 @@ pub(super) struct Active {
     waiting: bool,
     /// Tables that stand in listeners, as they are in the configuration.
     inline: BTreeSet<Arc<str>>,
+    /// What is needed for TLS, by listener.
+    tls: BTreeMap<Arc<str>, Encrypted>,
+}
+
+/// TLS of a listener in force.
+#[derive(Debug)]
+struct Encrypted {
+    told: Arc<ServerTls>,
+    certificate: Certificate,
+    config: Arc<rustls::ServerConfig>,
 }
 
 impl Active {
@@ -39,6 +51,7 @@ impl Active {
         &mut self,
         listeners: &Kept<Listener>,
         missing: &BTreeSet<String>,
+        secrets: &Kept<Secret>,
         config: &mut ProxyConfig,
     ) {
         self.in_force.retain(|name, _| listeners.contains(name));
@@ -46,14 +59,49 @@ impl Active {
         for (name, listener) in listeners.iter() {
             let known =
                 |routes: &str| config.routes.contains_key(routes) || missing.contains(routes);
-            if awaited(listener).is_none_or(known) {
+            let certified = self.is_certified(name, listener, secrets);
+            if certified && awaited(listener).is_none_or(known) {
                 self.in_force.insert(Arc::clone(name), listener.clone());
             } else {
                 self.waiting = true;
             }
         }
         self.publish_inline(config);
+        self.publish_tls(secrets, config);
         publish(self.in_force.values(), config);
+    }
+
+    /// Whether what a listener needs for TLS is there.
+    fn is_certified(&self, name: &Arc<str>, listener: &Listener, secrets: &Kept<Secret>) -> bool {
+        let Some(told) = tls_of(listener) else {
+            return true;
+        };
+        let known = self.tls.get(name);
+        certificate(told, secrets).is_some()
+            || known.is_some_and(|known| Arc::ptr_eq(&known.told, told))
+    }
+
+    /// With the newest certificate; if that cannot be used, with the one before.
+    fn publish_tls(&mut self, secrets: &Kept<Secret>, config: &mut ProxyConfig) {
+        let mut before = std::mem::take(&mut self.tls);
+        for (name, listener) in &self.in_force {
+            let Some(told) = tls_of(listener) else {
+                continue;
+            };
+            if let Some(encrypted) = encrypted(told, before.remove(name), secrets) {
+                self.tls.insert(Arc::clone(name), encrypted);
+            }
+        }
+        let all = self.tls.iter();
+        config.server_tls = all
+            .map(|(name, encrypted)| (Arc::clone(name), Arc::clone(&encrypted.config)))
+            .collect();
+    }
+
+    /// Secrets that the listeners in force refer to.
+    pub(super) fn secrets(&self) -> impl Iterator<Item = &str> {
+        let tls = self.in_force.values().filter_map(tls_of);
+        tls.map(|tls| &*tls.certificate)
     }
 
     fn publish_inline(&mut self, config: &mut ProxyConfig) {
@@ -71,6 +119,49 @@ impl Active {
     /// Route tables that the listeners in force refer to by name.
     pub(super) fn referenced(&self) -> impl Iterator<Item = &str> {
         self.in_force.values().filter_map(awaited)
+    }
+}
+
+/// TLS that a listener speaks.
+pub(super) fn tls_of(listener: &Listener) -> Option<&Arc<ServerTls>> {
+    match listener {
+        Listener::Bound(bound, _) => bound.tls.as_ref(),
+        Listener::Outbound(..) | Listener::Pod(_) => None,
+    }
+}
+
+fn certificate<'a>(told: &ServerTls, secrets: &'a Kept<Secret>) -> Option<&'a Certificate> {
+    secrets.get(&told.certificate)?.certificate()
+}
+
+fn encrypted(
+    told: &Arc<ServerTls>,
+    known: Option<Encrypted>,
+    secrets: &Kept<Secret>,
+) -> Option<Encrypted> {
+    let known = known.filter(|known| Arc::ptr_eq(&known.told, told));
+    let Some(certificate) = certificate(told, secrets) else {
+        return known;
+    };
+    if let Some(known) = &known
+        && known.certificate.is(certificate)
+    {
+        return Some(Encrypted {
+            told: Arc::clone(told),
+            certificate: certificate.clone(),
+            config: Arc::clone(&known.config),
+        });
+    }
+    match told.config(certificate) {
+        Ok(config) => Some(Encrypted {
+            told: Arc::clone(told),
+            certificate: certificate.clone(),
+            config: Arc::new(config),
+        }),
+        Err(error) => {
+            tracing::error!(secret = %told.certificate, %error, "a certificate cannot be used");
+            known
+        }
     }
 }
 

@@ -16,18 +16,18 @@ use std::{
 
 use arc_swap::ArcSwap;
 use heddle_identity::TrustDomain;
-use heddle_proto::type_url;
+use heddle_proto::{names::ROOT_CA_SECRET, type_url};
 use heddle_routing::RouteTable;
 
 use self::{
     kept::{Kept, Outcome},
-    listeners::{Active, Addresses, awaited},
+    listeners::{Active, Addresses, awaited, tls_of},
     residents::Claims,
 };
 use crate::{
     Cluster, ClusterKind, DnsRecord, EndpointSet, Nack, ProxyConfig, Referenced, SharedConfig,
     Update,
-    decode::{self, Listener, Resident},
+    decode::{self, Listener, Resident, Secret},
 };
 
 /// All resources that the proxy was told, and the configuration made of them.
@@ -44,7 +44,7 @@ pub struct Store {
     endpoints: Kept<Arc<EndpointSet>>,
     workloads: Kept<Resident>,
     address_sets: Kept<Arc<BTreeSet<IpAddr>>>,
-    secrets: Kept<Arc<str>>,
+    secrets: Kept<Secret>,
     dns: Kept<Vec<Arc<DnsRecord>>>,
     /// Route tables that were refused or do not exist, and are referred to.
     missing_routes: BTreeSet<String>,
@@ -130,8 +130,14 @@ impl Store {
                 ClusterKind::Eds(name) if kept.endpoints.is_none() => Some(name.to_string()),
                 _ => None,
             });
+        let waiting = self.listeners.iter().filter_map(|(_, l)| tls_of(l));
+        let secrets = waiting
+            .map(|tls| &*tls.certificate)
+            .chain(self.active.secrets())
+            .map(str::to_owned);
         Referenced {
             routes: routes.collect(),
+            secrets: secrets.collect(),
             endpoints: endpoints.collect(),
         }
     }
@@ -161,7 +167,10 @@ impl Store {
             type_url::CLUSTER_LOAD_ASSIGNMENT => self.endpoints.as_update(url),
             type_url::WORKLOAD => self.workloads.as_update(url),
             type_url::ADDRESS_SET => self.address_sets.as_update(url),
-            type_url::SECRET => self.secrets.as_update(url),
+            // Keys are never written down.
+            type_url::SECRET => self
+                .secrets
+                .as_update_of(url, |secret| secret.certificate().is_none()),
             _ => self.dns.as_update(type_url::DNS_TABLE),
         });
         all.filter(|update| !update.resources.is_empty()).collect()
@@ -187,12 +196,17 @@ impl Store {
         }
         self.missing_routes
             .retain(|name| referenced.routes.contains(name));
+        self.retain_secrets(referenced.secrets);
         (true, nacks)
     }
 
     fn settle_listeners(&mut self) {
-        self.active
-            .settle(&self.listeners, &self.missing_routes, &mut self.config);
+        self.active.settle(
+            &self.listeners,
+            &self.missing_routes,
+            &self.secrets,
+            &mut self.config,
+        );
     }
 
     fn apply_routes(&mut self, update: Update) -> (bool, Vec<Nack>) {
@@ -290,13 +304,28 @@ impl Store {
         (changed, nacks)
     }
 
-    fn apply_secrets(&mut self, update: Update) -> (bool, Vec<Nack>) {
-        let Outcome { changes, nacks } = self.secrets.apply(update, decode::trust_bundle);
-        let changed = !changes.is_empty();
-        for change in changes {
-            self.config.trust_bundle = change.new.unwrap_or_default();
+    fn apply_secrets(&mut self, mut update: Update) -> (bool, Vec<Nack>) {
+        // A listener's certificate is used until there is another one, or the listener goes (as Envoy does).
+        update.removed.retain(|name| name == ROOT_CA_SECRET);
+        let Outcome { changes, nacks } = self.secrets.apply(update, decode::secret);
+        if changes.is_empty() {
+            return (false, nacks);
         }
-        (changed, nacks)
+        if changes.iter().any(|change| &*change.name == ROOT_CA_SECRET) {
+            self.config.trust_bundle = match self.secrets.get(ROOT_CA_SECRET) {
+                Some(Secret::TrustBundle(pem)) => Arc::clone(pem),
+                _ => Arc::default(),
+            };
+        }
+        self.settle_listeners();
+        self.retain_secrets(self.referenced().secrets);
+        (true, nacks)
+    }
+
+    /// Drops keys that nothing refers to any more.
+    fn retain_secrets(&mut self, mut referenced: BTreeSet<String>) {
+        referenced.insert(ROOT_CA_SECRET.to_owned());
+        self.secrets.retain(&referenced);
     }
 
     fn apply_dns(&mut self, update: Update) -> (bool, Vec<Nack>) {

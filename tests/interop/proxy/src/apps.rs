@@ -42,6 +42,11 @@ impl App {
         Self::start(move |stream| answer_requests(stream, name)).await
     }
 
+    /// Answers each HTTP/1.1 request (without a body) with its head, in lower case.
+    pub async fn http_mirror() -> Result<Self> {
+        Self::start(mirror).await
+    }
+
     /// Says its name, and then what it hears.
     pub async fn echo(name: &'static str) -> Result<Self> {
         Self::start(move |stream| greet(stream, name)).await
@@ -53,6 +58,22 @@ async fn greet(mut stream: TcpStream, name: &str) -> io::Result<()> {
     let (mut read, mut write) = stream.split();
     tokio::io::copy(&mut read, &mut write).await?;
     write.shutdown().await
+}
+
+async fn mirror(stream: TcpStream) -> io::Result<()> {
+    let mut stream = BufReader::new(stream);
+    let mut head = String::new();
+    while !head.ends_with("\r\n\r\n") {
+        if stream.read_line(&mut head).await? == 0 {
+            return Ok(());
+        }
+    }
+    let head = head.to_ascii_lowercase();
+    let answer = format!(
+        "HTTP/1.1 200 OK\r\nconnection: close\r\ncontent-length: {}\r\n\r\n{head}",
+        head.len()
+    );
+    stream.write_all(answer.as_bytes()).await
 }
 
 /// Answers HTTP/1.1 requests without bodies with a text.

@@ -11,8 +11,9 @@ use heddle_proto::{
                 cluster::{ClusterDiscoveryType, DiscoveryType, EdsClusterConfig},
             },
             core::v3::{
-                Address, AggregatedConfigSource, ConfigSource, SocketAddress, address,
-                config_source::ConfigSourceSpecifier, socket_address::PortSpecifier,
+                Address, AggregatedConfigSource, ConfigSource, DataSource, SocketAddress,
+                TransportSocket, address, config_source::ConfigSourceSpecifier,
+                data_source::Specifier, socket_address::PortSpecifier, transport_socket,
             },
             endpoint::v3::{
                 ClusterLoadAssignment, Endpoint, LbEndpoint, LocalityLbEndpoints,
@@ -24,20 +25,26 @@ use heddle_proto::{
                 route_action::ClusterSpecifier, route_match::PathSpecifier,
             },
         },
-        extensions::filters::{
-            http::router::v3::Router,
-            network::{
-                http_connection_manager::v3::{
-                    HttpConnectionManager, HttpFilter, Rds,
-                    http_connection_manager::RouteSpecifier, http_filter,
-                },
-                tcp_proxy::v3::{
-                    TcpProxy,
-                    tcp_proxy::{
-                        ClusterSpecifier as TcpClusters, WeightedCluster,
-                        weighted_cluster::ClusterWeight,
+        extensions::{
+            filters::{
+                http::router::v3::Router,
+                network::{
+                    http_connection_manager::v3::{
+                        HttpConnectionManager, HttpFilter, Rds,
+                        http_connection_manager::RouteSpecifier, http_filter,
+                    },
+                    tcp_proxy::v3::{
+                        TcpProxy,
+                        tcp_proxy::{
+                            ClusterSpecifier as TcpClusters, WeightedCluster,
+                            weighted_cluster::ClusterWeight,
+                        },
                     },
                 },
+            },
+            transport_sockets::tls::v3::{
+                CommonTlsContext, DownstreamTlsContext, SdsSecretConfig, Secret, TlsCertificate,
+                secret,
             },
         },
     },
@@ -83,6 +90,45 @@ pub fn listener(name: &str, port: u16, filter: Filter) -> Listener {
             ..FilterChain::default()
         }],
         ..Listener::default()
+    }
+}
+
+/// The listener, with TLS: HTTP/2 or HTTP/1.1 by ALPN, its certificate a secret of this name.
+pub fn over_tls(mut listener: Listener, secret: &str) -> Listener {
+    let certificate = SdsSecretConfig {
+        name: secret.to_owned(),
+        sds_config: ads(),
+    };
+    let context = DownstreamTlsContext {
+        common_tls_context: Some(CommonTlsContext {
+            tls_certificate_sds_secret_configs: vec![certificate],
+            alpn_protocols: vec!["h2".to_owned(), "http/1.1".to_owned()],
+            ..CommonTlsContext::default()
+        }),
+        ..DownstreamTlsContext::default()
+    };
+    listener.filter_chains[0].transport_socket = Some(TransportSocket {
+        name: "envoy.transport_sockets.tls".to_owned(),
+        config_type: Some(transport_socket::ConfigType::TypedConfig(pack(&context))),
+    });
+    listener
+}
+
+/// A certificate and its key, PEM.
+pub fn certificate(name: &str, chain: &str, key: &str) -> Secret {
+    let text = |text: &str| {
+        Some(DataSource {
+            specifier: Some(Specifier::InlineString(text.to_owned())),
+            ..DataSource::default()
+        })
+    };
+    Secret {
+        name: name.to_owned(),
+        r#type: Some(secret::Type::TlsCertificate(TlsCertificate {
+            certificate_chain: text(chain),
+            private_key: text(key),
+            ..TlsCertificate::default()
+        })),
     }
 }
 

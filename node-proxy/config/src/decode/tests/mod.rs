@@ -7,6 +7,7 @@ mod pods;
 mod policies;
 mod robustness;
 mod routes;
+mod tls;
 
 use crate::decode::DecodeError;
 

@@ -2,6 +2,7 @@ mod bound;
 mod fail_closed;
 mod last_good;
 mod sharing;
+mod tls;
 mod warming;
 
 use std::sync::Arc;

@@ -259,6 +259,7 @@ fn configuration(
         name: "gateway/infra/web/http".into(),
         address: gateway,
         protocol: BoundProtocol::Http { routes },
+        tls: None,
         is_gateways: true,
     };
     config

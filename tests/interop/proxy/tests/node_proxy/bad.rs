@@ -152,7 +152,13 @@ async fn a_world_without_anything_closes_everything_and_the_next_one_opens_it_ag
     let node = Node::start(variant).await?;
     let app = App::http("app").await?;
     let port = apps::free_port().await?;
-    node.serve(&good("app", port, &app)).await?;
+    let world = [
+        pack(&r::listener("web", port, r::http("routes"))),
+        pack(&r::routes("routes", &[("*", "app")])),
+        pack(&r::eds("app")),
+        pack(&r::endpoints("app", &[app.address])),
+    ];
+    node.serve(&world).await?;
     eventually("the listener", async || answers(port, "app").await).await?;
     let versions = node.serve(&[]).await?;
     node.accepted(&versions, type_url::LISTENER).await?;
@@ -161,7 +167,7 @@ async fn a_world_without_anything_closes_everything_and_the_next_one_opens_it_ag
         !apps::is_open(port).await
     })
     .await?;
-    node.serve(&good("app", port, &app)).await?;
+    node.serve(&world).await?;
     eventually("the listener again", async || answers(port, "app").await).await
 }
 

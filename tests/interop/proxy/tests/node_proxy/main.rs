@@ -4,6 +4,7 @@
 //! tests, which are ignored elsewhere.
 
 mod bad;
+mod tls;
 mod traffic;
 
 /// Each behaviour, in both variants.
