@@ -25,7 +25,9 @@ pub use pod::{InboundHttp, NetworkPolicy, PodConfig, PodName, PodUid};
 pub use proxy_config::{ProxyConfig, SharedConfig};
 pub use referenced::Referenced;
 pub use store::Store;
-pub use tls::{Certificate, ServerTls};
+pub use tls::{
+    Certificate, ClientTls, ClusterTls, Inside, NameMatcher, ServerTls, Trust, UpstreamTls,
+};
 pub use workload::{NodeAddresses, Tunnel, Workload, Workloads};
 
 #[cfg(test)]

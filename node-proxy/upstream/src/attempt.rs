@@ -2,7 +2,7 @@
 
 use std::{net::SocketAddr, rc::Rc, sync::Arc, time::Instant};
 
-use heddle_config::{Cluster, ProxyConfig};
+use heddle_config::{Cluster, ClusterTls, ProxyConfig};
 use heddle_routing::ClusterName;
 use heddle_telemetry::{DenialLabels, Direction, Label, Metrics};
 
@@ -56,7 +56,13 @@ impl Attempts {
         self.tried.push(candidate.address);
         allowed(config, from, candidate.address, metrics)?;
         Ok(Attempt {
-            target: dial::target(config, candidate.address),
+            target: Target {
+                tls: match &self.cluster.tls {
+                    ClusterTls::Ready(tls) => Some(tls.clone()),
+                    ClusterTls::None | ClusterTls::Told(_) => None,
+                },
+                ..dial::target(config, candidate.address)
+            },
             load: candidate.load,
             begun,
         })

@@ -30,6 +30,9 @@ pub enum DialError {
     /// Mutual TLS failed; [`Self::peer_refused`] tells if it was the peer's identity.
     #[error("mutual TLS: {0}")]
     Tls(io::Error),
+    /// TLS that the cluster asks for failed.
+    #[error("TLS: {0}")]
+    UpstreamTls(io::Error),
     /// The tunnel could not be made.
     #[error("tunnel: {0}")]
     Tunnel(HboneError),
@@ -81,7 +84,7 @@ impl DialError {
         match self {
             Self::Socket(_) => ResponseFlag::Internal,
             Self::Tls(_) if self.peer_refused().is_some() => ResponseFlag::IdentityMismatch,
-            Self::Tls(_) => ResponseFlag::TlsFailure,
+            Self::Tls(_) | Self::UpstreamTls(_) => ResponseFlag::TlsFailure,
             Self::Refused(_) if self.is_denial() => ResponseFlag::Authorization,
             Self::Http(_) => ResponseFlag::UpstreamProtocolError,
             Self::Tcp(_)

@@ -9,8 +9,10 @@ use heddle_proto::{
             transport_socket::ConfigType,
         },
         extensions::transport_sockets::tls::v3::{
-            CommonTlsContext, DownstreamTlsContext, SdsSecretConfig, Secret as WireSecret,
-            TlsCertificate, TlsParameters, downstream_tls_context::OcspStaplePolicy, secret,
+            CertificateValidationContext, CommonTlsContext, DownstreamTlsContext, SdsSecretConfig,
+            Secret as WireSecret, SubjectAltNameMatcher, TlsCertificate, TlsParameters,
+            UpstreamTlsContext, common_tls_context::ValidationContextType,
+            downstream_tls_context::OcspStaplePolicy, secret, subject_alt_name_matcher::SanType,
             tls_parameters::TlsProtocol,
         },
     },
@@ -18,18 +20,19 @@ use heddle_proto::{
     names, unpack,
 };
 use rustls::{
-    SupportedProtocolVersion,
-    pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject},
+    RootCertStore, SupportedProtocolVersion,
+    pki_types::{CertificateDer, PrivateKeyDer, ServerName, pem::PemObject},
     sign::CertifiedKey,
     version::{TLS12, TLS13},
 };
 
 use super::{
-    error::{At, Decoded, refuse, unsupported},
+    error::{At, Decoded, each, refuse, unsupported},
+    matchers,
     values::{inline_bytes, named},
     workload::trust_bundle,
 };
-use crate::{Certificate, ServerTls, tls::provider};
+use crate::{Certificate, NameMatcher, ServerTls, Trust, UpstreamTls, tls::provider};
 
 /// What a Secret holds.
 #[derive(Clone, Debug)]
@@ -38,6 +41,8 @@ pub enum Secret {
     TrustBundle(Arc<str>),
     /// A certificate with its key.
     Certificate(Certificate),
+    /// Whom to trust.
+    Validation(Arc<Trust>),
 }
 
 impl Secret {
@@ -45,12 +50,20 @@ impl Secret {
     pub(crate) fn certificate(&self) -> Option<&Certificate> {
         match self {
             Self::Certificate(certificate) => Some(certificate),
-            Self::TrustBundle(_) => None,
+            Self::TrustBundle(_) | Self::Validation(_) => None,
+        }
+    }
+
+    /// If it is one.
+    pub(crate) fn trust(&self) -> Option<&Arc<Trust>> {
+        match self {
+            Self::Validation(trust) => Some(trust),
+            Self::TrustBundle(_) | Self::Certificate(_) => None,
         }
     }
 }
 
-/// Decodes a Secret: `ROOTCA`, or a certificate with its key for a listener.
+/// Decodes a Secret: `ROOTCA`, a certificate with its key, or whom to trust.
 pub fn secret(name: &str, any: &Any) -> Decoded<Secret> {
     if name == names::ROOT_CA_SECRET {
         return trust_bundle(name, any).map(Secret::TrustBundle);
@@ -60,7 +73,14 @@ pub fn secret(name: &str, any: &Any) -> Decoded<Secret> {
         Some(secret::Type::TlsCertificate(wire)) => Ok(Secret::Certificate(
             certificate(wire).at("tls_certificate")?,
         )),
-        Some(_) => refuse("must be a tls_certificate").at("type"),
+        Some(secret::Type::ValidationContext(wire)) => {
+            let trust = trust(wire).at("validation_context")?;
+            if trust.roots.is_none() {
+                return refuse("missing").at("validation_context.trusted_ca");
+            }
+            Ok(Secret::Validation(Arc::new(trust)))
+        }
+        Some(_) => refuse("must be a tls_certificate or a validation_context").at("type"),
         None => refuse("missing").at("type"),
     }
 }
@@ -211,4 +231,166 @@ fn versions(wire: Option<&TlsParameters>) -> Decoded<Vec<&'static SupportedProto
         return refuse("allows neither TLS 1.2 nor 1.3");
     }
     Ok(within)
+}
+
+/// The transport socket of a cluster; `None`: plain text.
+pub(super) fn client(socket: &TransportSocket) -> Decoded<Option<UpstreamTls>> {
+    if socket.name == "envoy.transport_sockets.raw_buffer" {
+        return Ok(None);
+    }
+    let Some(ConfigType::TypedConfig(any)) = &socket.config_type else {
+        return refuse("missing").at("typed_config");
+    };
+    let tls: UpstreamTlsContext = unpack(any)?;
+    unsupported(tls.auto_host_sni, "auto_host_sni")?;
+    unsupported(tls.auto_sni_san_validation, "auto_sni_san_validation")?;
+    let server_name = match tls.sni.as_str() {
+        "" => None,
+        name => match ServerName::try_from(name.to_owned()) {
+            Ok(name) => Some(name),
+            Err(_) => return refuse(format_args!("{name:?} is no DNS name")).at("sni"),
+        },
+    };
+    let Some(common) = &tls.common_tls_context else {
+        return refuse("missing").at("common_tls_context");
+    };
+    let told = client_common(common, server_name).at("common_tls_context")?;
+    Ok(Some(told))
+}
+
+fn client_common(
+    common: &CommonTlsContext,
+    server_name: Option<ServerName<'static>>,
+) -> Decoded<UpstreamTls> {
+    refuse_other_certificates(common)?;
+    let certificate = match common.tls_certificate_sds_secret_configs.as_slice() {
+        [] => None,
+        [one] => Some(by_ads(one).at("tls_certificate_sds_secret_configs[0]")?),
+        _ => return refuse("must be at most one").at("tls_certificate_sds_secret_configs"),
+    };
+    let (validation, trust) = validation(common)?;
+    let alpn = common.alpn_protocols.iter();
+    Ok(UpstreamTls {
+        certificate,
+        validation,
+        trust,
+        server_name,
+        alpn: alpn.map(|name| name.clone().into_bytes()).collect(),
+        versions: versions(common.tls_params.as_ref()).at("tls_params")?,
+    })
+}
+
+/// Whom to trust: the name of a secret, and what stands in the context itself.
+fn validation(common: &CommonTlsContext) -> Decoded<(Option<Arc<str>>, Trust)> {
+    let (secret, inline) = match &common.validation_context_type {
+        Some(ValidationContextType::ValidationContext(inline)) => {
+            (None, trust(inline).at("validation_context")?)
+        }
+        Some(ValidationContextType::ValidationContextSdsSecretConfig(secret)) => {
+            let secret = by_ads(secret).at("validation_context_sds_secret_config")?;
+            (Some(secret), Trust::default())
+        }
+        Some(ValidationContextType::CombinedValidationContext(both)) => {
+            let inline = both.default_validation_context.clone().unwrap_or_default();
+            let trust =
+                trust(&inline).at("combined_validation_context.default_validation_context")?;
+            let secret = both.validation_context_sds_secret_config.as_ref();
+            let secret = secret.map(by_ads).transpose();
+            (
+                secret.at("combined_validation_context.validation_context_sds_secret_config")?,
+                trust,
+            )
+        }
+        Some(_) => return refuse("not understood by this proxy").at("validation_context_type"),
+        None => (None, Trust::default()),
+    };
+    // Envoy then trusts everybody.
+    if secret.is_none() && inline.roots.is_none() {
+        return refuse("missing: without it any server would be trusted")
+            .at("validation_context.trusted_ca");
+    }
+    Ok((secret, inline))
+}
+
+fn trust(wire: &CertificateValidationContext) -> Decoded<Trust> {
+    unsupported(
+        wire.ca_certificate_provider_instance.is_some(),
+        "ca_certificate_provider_instance",
+    )?;
+    unsupported(wire.system_root_certs.is_some(), "system_root_certs")?;
+    unsupported(
+        !wire.verify_certificate_spki.is_empty(),
+        "verify_certificate_spki",
+    )?;
+    unsupported(
+        !wire.verify_certificate_hash.is_empty(),
+        "verify_certificate_hash",
+    )?;
+    unsupported(
+        !wire.match_subject_alt_names.is_empty(),
+        "match_subject_alt_names",
+    )?;
+    unsupported(
+        wire.require_signed_certificate_timestamp.is_some(),
+        "require_signed_certificate_timestamp",
+    )?;
+    unsupported(wire.crl.is_some(), "crl")?;
+    unsupported(wire.allow_expired_certificate, "allow_expired_certificate")?;
+    unsupported(
+        wire.trust_chain_verification != 0,
+        "trust_chain_verification",
+    )?;
+    unsupported(
+        wire.custom_validator_config.is_some(),
+        "custom_validator_config",
+    )?;
+    unsupported(wire.max_verify_depth.is_some(), "max_verify_depth")?;
+    let roots = match &wire.trusted_ca {
+        Some(source) => Some(roots(inline_bytes(source).at("trusted_ca")?).at("trusted_ca")?),
+        None => None,
+    };
+    let names = each(
+        "match_typed_subject_alt_names",
+        &wire.match_typed_subject_alt_names,
+        name,
+    )?;
+    Ok(Trust {
+        roots: roots.map(Arc::new),
+        names,
+    })
+}
+
+fn roots(pem: &[u8]) -> Decoded<RootCertStore> {
+    let mut roots = RootCertStore::empty();
+    for certificate in CertificateDer::pem_slice_iter(pem) {
+        let certificate = match certificate {
+            Ok(certificate) => certificate,
+            Err(error) => return refuse(format_args!("no PEM: {error}")),
+        };
+        if let Err(error) = roots.add(certificate) {
+            return refuse(format_args!("no root: {error}"));
+        }
+    }
+    if roots.is_empty() {
+        return refuse("holds no certificate (PEM)");
+    }
+    Ok(roots)
+}
+
+fn name(wire: &SubjectAltNameMatcher) -> Decoded<NameMatcher> {
+    let Some(matcher) = &wire.matcher else {
+        return refuse("missing").at("matcher");
+    };
+    let matcher = matchers::string(matcher).at("matcher")?;
+    match SanType::try_from(wire.san_type) {
+        Ok(SanType::Dns) => Ok(NameMatcher::Dns(matcher)),
+        Ok(SanType::Uri) => Ok(NameMatcher::Uri(matcher)),
+        Ok(SanType::IpAddress) => match &matcher {
+            heddle_routing::StringMatcher::Exact(text) => {
+                Ok(NameMatcher::Ip(text.parse().at("matcher.exact")?))
+            }
+            _ => refuse("an address must be exact").at("matcher"),
+        },
+        _ => refuse("not understood by this proxy").at("san_type"),
+    }
 }

@@ -3,6 +3,7 @@
 mod kept;
 mod listeners;
 mod residents;
+mod upstreams;
 
 #[cfg(test)]
 mod tests;
@@ -23,10 +24,11 @@ use self::{
     kept::{Kept, Outcome},
     listeners::{Active, Addresses, awaited, tls_of},
     residents::Claims,
+    upstreams::Upstreams,
 };
 use crate::{
-    Cluster, ClusterKind, DnsRecord, EndpointSet, Nack, ProxyConfig, Referenced, SharedConfig,
-    Update,
+    Cluster, ClusterKind, ClusterTls, DnsRecord, EndpointSet, Nack, ProxyConfig, Referenced,
+    SharedConfig, Update,
     decode::{self, Listener, Resident, Secret},
 };
 
@@ -49,6 +51,7 @@ pub struct Store {
     /// Route tables that were refused or do not exist, and are referred to.
     missing_routes: BTreeSet<String>,
     active: Active,
+    upstreams: Upstreams,
     claims: Claims,
     /// As published; changed first, then cloned (pointers only) and swapped in.
     config: ProxyConfig,
@@ -78,6 +81,7 @@ impl Store {
             dns: Kept::default(),
             missing_routes: BTreeSet::new(),
             active: Active::default(),
+            upstreams: Upstreams::default(),
             claims: Claims::default(),
             config: ProxyConfig::default(),
             shared: Arc::new(ArcSwap::default()),
@@ -134,6 +138,12 @@ impl Store {
         let secrets = waiting
             .map(|tls| &*tls.certificate)
             .chain(self.active.secrets())
+            .chain(self.upstreams.secrets())
+            .chain(
+                self.clusters
+                    .iter()
+                    .flat_map(|(_, kept)| upstreams::secrets_of(&kept.cluster.tls)),
+            )
             .map(str::to_owned);
         Referenced {
             routes: routes.collect(),
@@ -247,21 +257,69 @@ impl Store {
             return (false, nacks);
         }
         for change in changes {
-            let inline: Arc<str> = decode::inline_endpoints(&change.name).into();
-            let endpoints = change.new.as_ref().and_then(|kept| kept.endpoints.clone());
-            match endpoints {
-                Some(endpoints) => self.config.endpoints.insert(inline, endpoints),
-                None => self.config.endpoints.remove(&inline),
-            };
-            match change.new {
-                Some(kept) => self.config.clusters.insert(change.name, kept.cluster),
-                None => self.config.clusters.remove(&change.name),
-            };
+            if change.new.is_none() {
+                self.upstreams.forget(&change.name);
+                self.publish_cluster(&change.name, None);
+            } else {
+                self.settle_cluster(&change.name);
+            }
         }
-        for name in self.endpoints.retain(&self.referenced().endpoints) {
+        let referenced = self.referenced();
+        for name in self.endpoints.retain(&referenced.endpoints) {
             self.config.endpoints.remove(&name);
         }
+        self.retain_secrets(referenced.secrets);
         (true, nacks)
+    }
+
+    /// Brings a cluster into force; one that waits for what its TLS needs leaves its predecessor there.
+    fn settle_cluster(&mut self, name: &Arc<str>) {
+        let Some(kept) = self.clusters.get(name).cloned() else {
+            return;
+        };
+        let tls = match &kept.cluster.tls {
+            ClusterTls::Told(told) => match self.upstreams.ready(name, told, &self.secrets) {
+                Some(ready) => ClusterTls::Ready(ready),
+                None => return,
+            },
+            other => {
+                self.upstreams.forget(name);
+                other.clone()
+            }
+        };
+        let cluster = match tls == kept.cluster.tls {
+            true => kept.cluster,
+            false => Arc::new(Cluster {
+                tls,
+                ..Cluster::clone(&kept.cluster)
+            }),
+        };
+        let endpoints = kept.endpoints;
+        self.publish_cluster(name, Some(KeptCluster { cluster, endpoints }));
+    }
+
+    fn publish_cluster(&mut self, name: &Arc<str>, kept: Option<KeptCluster>) {
+        let inline: Arc<str> = decode::inline_endpoints(name).into();
+        match kept.as_ref().and_then(|kept| kept.endpoints.clone()) {
+            Some(endpoints) => self.config.endpoints.insert(inline, endpoints),
+            None => self.config.endpoints.remove(&inline),
+        };
+        match kept {
+            Some(kept) => self.config.clusters.insert(Arc::clone(name), kept.cluster),
+            None => self.config.clusters.remove(name),
+        };
+    }
+
+    /// Clusters that speak TLS, with what their secrets are now.
+    fn settle_encrypted_clusters(&mut self) {
+        let encrypted = self
+            .clusters
+            .iter()
+            .filter(|(_, kept)| matches!(kept.cluster.tls, ClusterTls::Told(_)));
+        let names: Vec<Arc<str>> = encrypted.map(|(name, _)| Arc::clone(name)).collect();
+        for name in names {
+            self.settle_cluster(&name);
+        }
     }
 
     fn apply_endpoints(&mut self, update: Update) -> (bool, Vec<Nack>) {
@@ -318,6 +376,7 @@ impl Store {
             };
         }
         self.settle_listeners();
+        self.settle_encrypted_clusters();
         self.retain_secrets(self.referenced().secrets);
         (true, nacks)
     }

@@ -1,6 +1,6 @@
 //! Servers behind the proxy, and clients before it.
 
-use std::{io, net::SocketAddr};
+use std::{io, net::SocketAddr, sync::Arc};
 
 use anyhow::Result;
 use tokio::{
@@ -8,6 +8,16 @@ use tokio::{
     net::{TcpListener, TcpStream},
     task::JoinHandle,
 };
+
+/// Answers HTTP/1.1 requests over TLS with a text, until it is dropped.
+pub async fn https(name: &'static str, config: Arc<rustls::ServerConfig>) -> Result<App> {
+    let acceptor = tokio_rustls::TlsAcceptor::from(config);
+    App::start(move |stream| {
+        let accepting = acceptor.accept(stream);
+        async move { answer_requests(accepting.await?, name).await }
+    })
+    .await
+}
 
 /// A server that runs until it is dropped.
 pub struct App {

@@ -43,10 +43,14 @@ use heddle_proto::{
                 },
             },
             transport_sockets::tls::v3::{
-                CommonTlsContext, DownstreamTlsContext, SdsSecretConfig, Secret, TlsCertificate,
+                CertificateValidationContext, CommonTlsContext, DownstreamTlsContext,
+                SdsSecretConfig, Secret, SubjectAltNameMatcher, TlsCertificate, UpstreamTlsContext,
+                common_tls_context::{CombinedCertificateValidationContext, ValidationContextType},
                 secret,
+                subject_alt_name_matcher::SanType,
             },
         },
+        r#type::matcher::v3::{StringMatcher, string_matcher::MatchPattern},
     },
     google::protobuf::Duration,
     pack,
@@ -114,14 +118,63 @@ pub fn over_tls(mut listener: Listener, secret: &str) -> Listener {
     listener
 }
 
+fn text(text: &str) -> Option<DataSource> {
+    Some(DataSource {
+        specifier: Some(Specifier::InlineString(text.to_owned())),
+        ..DataSource::default()
+    })
+}
+
+/// The cluster, with TLS: trust by a secret of this name, and the DNS name that the certificate must have.
+pub fn by_tls(mut cluster: Cluster, secret: &str, name: &str) -> Cluster {
+    let names = SubjectAltNameMatcher {
+        san_type: SanType::Dns.into(),
+        matcher: Some(StringMatcher {
+            match_pattern: Some(MatchPattern::Exact(name.to_owned())),
+            ..StringMatcher::default()
+        }),
+        ..SubjectAltNameMatcher::default()
+    };
+    let both = CombinedCertificateValidationContext {
+        default_validation_context: Some(CertificateValidationContext {
+            match_typed_subject_alt_names: vec![names],
+            ..CertificateValidationContext::default()
+        }),
+        validation_context_sds_secret_config: Some(SdsSecretConfig {
+            name: secret.to_owned(),
+            sds_config: ads(),
+        }),
+        ..CombinedCertificateValidationContext::default()
+    };
+    let context = UpstreamTlsContext {
+        sni: name.to_owned(),
+        common_tls_context: Some(CommonTlsContext {
+            validation_context_type: Some(ValidationContextType::CombinedValidationContext(both)),
+            ..CommonTlsContext::default()
+        }),
+        ..UpstreamTlsContext::default()
+    };
+    cluster.transport_socket = Some(TransportSocket {
+        name: "envoy.transport_sockets.tls".to_owned(),
+        config_type: Some(transport_socket::ConfigType::TypedConfig(pack(&context))),
+    });
+    cluster
+}
+
+/// Whom to trust, PEM.
+pub fn trusted(name: &str, pem: &str) -> Secret {
+    let context = CertificateValidationContext {
+        trusted_ca: text(pem),
+        ..CertificateValidationContext::default()
+    };
+    Secret {
+        name: name.to_owned(),
+        r#type: Some(secret::Type::ValidationContext(context)),
+    }
+}
+
 /// A certificate and its key, PEM.
 pub fn certificate(name: &str, chain: &str, key: &str) -> Secret {
-    let text = |text: &str| {
-        Some(DataSource {
-            specifier: Some(Specifier::InlineString(text.to_owned())),
-            ..DataSource::default()
-        })
-    };
     Secret {
         name: name.to_owned(),
         r#type: Some(secret::Type::TlsCertificate(TlsCertificate {

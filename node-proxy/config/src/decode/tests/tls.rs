@@ -1,10 +1,11 @@
 //! TLS contexts and secrets of other control planes.
 
 use heddle_proto::{
+    envoy::config::cluster::v3::cluster::DiscoveryType,
     envoy::extensions::transport_sockets::tls::v3::{
-        CommonTlsContext, DownstreamTlsContext, Secret as WireSecret, TlsCertificate,
-        TlsParameters, common_tls_context::ValidationContextType, secret,
-        tls_parameters::TlsProtocol,
+        CertificateValidationContext, CommonTlsContext, DownstreamTlsContext, Secret as WireSecret,
+        TlsCertificate, TlsParameters, UpstreamTlsContext,
+        common_tls_context::ValidationContextType, secret, tls_parameters::TlsProtocol,
     },
     google::protobuf::BoolValue,
     pack,
@@ -13,7 +14,7 @@ use rustls::ProtocolVersion;
 
 use super::refused;
 use crate::{
-    ServerTls,
+    ClusterTls, ServerTls, UpstreamTls,
     decode::{DecodeError, Listener, Secret, listener, secret},
     testing::*,
 };
@@ -168,9 +169,74 @@ fn a_certificate_comes_with_the_key_that_belongs_to_it() {
 fn a_secret_of_another_kind_is_refused() {
     let mut wire = roots("-----BEGIN CERTIFICATE-----");
     wire.name = "other".to_owned();
-    refused(decoded(&wire), "type", "must be a tls_certificate");
+    refused(decoded(&wire), "validation_context.trusted_ca", "PEM");
     wire.r#type = Some(secret::Type::SessionTicketKeys(Default::default()));
-    refused(decoded(&wire), "type", "must be a tls_certificate");
+    refused(
+        decoded(&wire),
+        "type",
+        "must be a tls_certificate or a validation_context",
+    );
     wire.r#type = None;
     refused(decoded(&wire), "type", "missing");
+}
+
+fn upstream(context: &UpstreamTlsContext) -> Result<UpstreamTls, DecodeError> {
+    let wire = to_tls(cluster("a", DiscoveryType::Eds), context);
+    let (cluster, _) = crate::decode::cluster("a", &pack(&wire))?;
+    match cluster.tls {
+        ClusterTls::Told(told) => Ok((*told).clone()),
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn a_clusters_tls_says_whom_to_trust_and_which_name_is_expected() {
+    let told = upstream(&client_context("roots", "a.example")).expect("valid");
+    assert_eq!(told.validation.as_deref(), Some("roots"));
+    assert!(told.certificate.is_none());
+    assert_eq!(told.trust.names.len(), 1);
+    assert_eq!(told.server_name.expect("a name").to_str(), "a.example");
+}
+
+#[test]
+fn a_cluster_that_would_trust_anybody_is_refused() {
+    let mut context = client_context("roots", "a.example");
+    let common = context.common_tls_context.as_mut().unwrap();
+    common.validation_context_type = None;
+    refused(
+        upstream(&context),
+        "transport_socket.common_tls_context.validation_context.trusted_ca",
+        "any server would be trusted",
+    );
+}
+
+#[test]
+fn what_of_a_clusters_tls_is_not_understood_is_refused_with_its_field() {
+    let with = |change: fn(&mut UpstreamTlsContext)| {
+        let mut context = client_context("roots", "a.example");
+        change(&mut context);
+        upstream(&context)
+    };
+    refused(
+        with(|c| c.auto_host_sni = true),
+        "transport_socket.auto_host_sni",
+        "not understood",
+    );
+    refused(
+        with(|c| c.sni = "no name".to_owned()),
+        "transport_socket.sni",
+        "no DNS name",
+    );
+    refused(
+        with(|c| {
+            let common = c.common_tls_context.as_mut().unwrap();
+            let trust = CertificateValidationContext {
+                verify_certificate_hash: vec!["00".to_owned()],
+                ..CertificateValidationContext::default()
+            };
+            common.validation_context_type = Some(ValidationContextType::ValidationContext(trust));
+        }),
+        "transport_socket.common_tls_context.validation_context.verify_certificate_hash",
+        "not understood",
+    );
 }

@@ -2,10 +2,13 @@
 
 use std::sync::Arc;
 
-use heddle_proto::{envoy::config::listener::v3::Listener, type_url};
+use heddle_proto::{
+    envoy::config::{cluster::v3::cluster::DiscoveryType, listener::v3::Listener},
+    type_url,
+};
 
 use super::{config, good};
-use crate::{Store, testing::*};
+use crate::{ClusterTls, Store, testing::*};
 
 fn bytes() -> Listener {
     plain("web", 8443, tcp_proxy("a"))
@@ -117,4 +120,60 @@ fn a_proxy_that_begins_with_what_was_good_waits_for_its_certificates() {
     assert!(config(&after).bound.is_empty());
     new_certificate(&mut after, "cert");
     assert!(config(&after).bound.contains_key("web"));
+}
+
+fn tls_cluster() -> heddle_proto::envoy::config::cluster::v3::Cluster {
+    to_tls(
+        cluster("a", DiscoveryType::Eds),
+        &client_context("roots", "a.example"),
+    )
+}
+
+fn is_ready(store: &Store) -> bool {
+    let tls = config(store)
+        .clusters
+        .get("a")
+        .map(|cluster| cluster.tls.clone());
+    matches!(tls, Some(ClusterTls::Ready(_)))
+}
+
+#[test]
+fn a_cluster_is_not_used_before_it_is_known_whom_to_trust() {
+    let mut store = store();
+    good(&mut store, one("a", &tls_cluster()));
+    assert!(config(&store).clusters.is_empty());
+    assert!(store.referenced().secrets.contains("roots"));
+    let (pem, _) = pair();
+    good(&mut store, one("roots", &trusted("roots", &pem)));
+    assert!(is_ready(&store));
+}
+
+#[test]
+fn a_cluster_goes_from_plain_text_to_tls_only_when_that_is_ready_and_back() {
+    let mut store = store();
+    let plain = cluster("a", DiscoveryType::Eds);
+    good(&mut store, one("a", &plain));
+    good(&mut store, one("a", &tls_cluster()));
+    assert_eq!(config(&store).clusters["a"].tls, ClusterTls::None);
+    let (pem, _) = pair();
+    good(&mut store, one("roots", &trusted("roots", &pem)));
+    assert!(is_ready(&store));
+    store.apply(removal(type_url::SECRET, "roots"));
+    assert!(is_ready(&store), "the last good roots stay");
+    good(&mut store, one("a", &plain));
+    assert_eq!(config(&store).clusters["a"].tls, ClusterTls::None);
+    assert!(store.versions(type_url::SECRET).is_empty());
+}
+
+#[test]
+fn connections_are_told_apart_by_the_roots_that_they_were_made_with() {
+    let mut store = store();
+    good(&mut store, one("a", &tls_cluster()));
+    let ((one_pem, _), (other_pem, _)) = (pair(), pair());
+    good(&mut store, one("roots", &trusted("roots", &one_pem)));
+    let before = config(&store).clusters["a"].tls.clone();
+    good(&mut store, one("b", &cluster("b", DiscoveryType::Eds)));
+    assert_eq!(before, config(&store).clusters["a"].tls);
+    good(&mut store, one("roots", &trusted("roots", &other_pem)));
+    assert_ne!(before, config(&store).clusters["a"].tls);
 }

@@ -230,6 +230,7 @@ fn configuration(
         kind: ClusterKind::Eds(Arc::clone(&name)),
         http: UpstreamHttp::AsClient,
         connect_timeout: Duration::from_secs(5),
+        tls: heddle_config::ClusterTls::None,
     };
     config.clusters.insert(Arc::clone(&name), Arc::new(cluster));
     let endpoint = Endpoint {

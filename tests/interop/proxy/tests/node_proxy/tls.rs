@@ -7,7 +7,7 @@ use heddle_interop_proxy::{Node, Variant, apps, apps::App, eventually, resources
 use heddle_proto::{envoy::config::listener::v3::Listener, google::protobuf::Any, pack, type_url};
 use rustls::{
     ClientConfig, RootCertStore,
-    pki_types::{CertificateDer, ServerName},
+    pki_types::{CertificateDer, PrivateKeyDer, ServerName, pem::PemObject},
 };
 use tokio::{
     io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader},
@@ -20,6 +20,7 @@ crate::in_both_variants!(
     requests_over_tls_are_told_to_the_server_as_https,
     a_new_certificate_is_used_for_new_connections_and_open_ones_go_on,
     a_certificate_that_does_not_fit_its_key_is_refused_and_the_last_good_one_stays,
+    a_cluster_is_spoken_to_by_tls_if_its_server_is_who_it_must_be_and_not_at_all_else,
 );
 
 /// A certificate, and what its client trusts.
@@ -41,6 +42,17 @@ impl Identity {
 
     fn secret(&self, name: &str) -> Any {
         pack(&r::certificate(name, &self.chain, &self.key))
+    }
+
+    /// For a server that is this.
+    fn server(&self) -> Result<Arc<rustls::ServerConfig>> {
+        let key = PrivateKeyDer::from_pem_slice(self.key.as_bytes())?;
+        let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+        let config = rustls::ServerConfig::builder_with_provider(provider)
+            .with_safe_default_protocol_versions()?
+            .with_no_client_auth()
+            .with_single_cert(vec![self.der.clone()], key)?;
+        Ok(Arc::new(config))
     }
 
     /// Connects as a client that trusts this certificate alone.
@@ -198,4 +210,37 @@ async fn a_certificate_that_does_not_fit_its_key_is_refused_and_the_last_good_on
     .await?;
     good.connect(port, &[]).await?;
     Ok(())
+}
+
+async fn a_cluster_is_spoken_to_by_tls_if_its_server_is_who_it_must_be_and_not_at_all_else(
+    variant: Variant,
+) -> Result<()> {
+    let node = Node::start(variant).await?;
+    let (identity, stranger) = (Identity::new()?, Identity::new()?);
+    let app = apps::https("encrypted", identity.server()?).await?;
+    let port = apps::free_port().await?;
+    let world = |name: &str, trusted: Option<&Identity>| {
+        let inline = r::http_inline(r::routes("inline", &[("*", "app")]));
+        let mut world = vec![
+            pack(&r::listener("web", port, inline)),
+            pack(&r::by_tls(r::fixed("app", &[app.address]), "roots", name)),
+        ];
+        world.extend(trusted.map(|t| pack(&r::trusted("roots", &t.chain))));
+        world
+    };
+    let status = async || apps::get(port, "x").await.map(|answer| answer.0);
+    node.serve(&world("web.example", None)).await?;
+    eventually("the listener", async || status().await.ok() == Some(503)).await?;
+    node.serve(&world("web.example", Some(&identity))).await?;
+    eventually(
+        "the answer",
+        async || matches!(apps::get(port, "x").await, Ok((200, body)) if body == "encrypted"),
+    )
+    .await?;
+    node.serve(&world("web.example", Some(&stranger))).await?;
+    eventually("other roots", async || status().await.ok() == Some(503)).await?;
+    node.serve(&world("web.example", Some(&identity))).await?;
+    eventually("the roots again", async || status().await.ok() == Some(200)).await?;
+    node.serve(&world("other.example", Some(&identity))).await?;
+    eventually("another name", async || status().await.ok() == Some(503)).await
 }
