@@ -54,6 +54,10 @@ impl Attempts {
             .flatten()
             .ok_or_else(|| self.exhausted())?;
         self.tried.push(candidate.address);
+        // Only what is sent from the node itself: a pod's loopback is another.
+        if from.pod.is_none() && config.leads_back(candidate.address) {
+            return Err(ConnectError::LeadsBack(candidate.address));
+        }
         allowed(config, from, candidate.address, metrics)?;
         Ok(Attempt {
             target: Target {

@@ -108,6 +108,9 @@ pub enum ConnectError {
     /// The cluster has no endpoint at the moment.
     #[error("the cluster {0} has no endpoint")]
     NoEndpoint(ClusterName),
+    /// The endpoint is one of this proxy's own listeners: connections would go in a circle until nothing is left to open one.
+    #[error("the endpoint {0} is a listener of this proxy itself")]
+    LeadsBack(SocketAddr),
     /// The origin's egress NetworkPolicy does not allow it. It is counted as denied already.
     #[error("{} allow{} nothing to {destination}", Names(.policies), if .policies.len() == 1 { "s" } else { "" })]
     Denied {
@@ -158,7 +161,7 @@ impl ConnectError {
     pub fn flag(&self) -> ResponseFlag {
         match self {
             Self::NoCluster(_) | Self::NotForConnecting(_) => ResponseFlag::NoCluster,
-            Self::NoEndpoint(_) => ResponseFlag::NoHealthyEndpoint,
+            Self::NoEndpoint(_) | Self::LeadsBack(_) => ResponseFlag::NoHealthyEndpoint,
             Self::Denied { .. } => ResponseFlag::NetworkPolicy,
             Self::Certificate(_) => ResponseFlag::IdentityUnavailable,
             Self::Failed { source, .. } => source.flag(),

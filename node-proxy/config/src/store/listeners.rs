@@ -203,6 +203,7 @@ fn publish<'a>(listeners: impl Iterator<Item = &'a Listener>, config: &mut Proxy
             Listener::Outbound(outbound, _) => publish_outbound(outbound, config),
         }
     }
+    config.bound_addresses = config.bound.values().map(|bound| bound.address).collect();
 }
 
 /// A listener of another control plane has its address for itself: whoever has it keeps it, then the first by name counts.

@@ -26,6 +26,7 @@ crate::in_both_variants!(
     a_resource_that_becomes_bad_stays_as_it_was,
     of_two_listeners_at_one_address_the_second_is_refused_by_its_name,
     clusters_that_refer_to_each_other_in_a_circle_are_refused_by_their_names,
+    listeners_that_lead_to_themselves_or_in_a_circle_end_each_connection_at_once,
     a_world_without_anything_closes_everything_and_the_next_one_opens_it_again,
     a_control_plane_that_falls_silent_or_dies_changes_nothing,
     without_a_control_plane_a_new_proxy_begins_with_what_was_good,
@@ -144,6 +145,41 @@ async fn clusters_that_refer_to_each_other_in_a_circle_are_refused_by_their_name
         ensure!(error.contains(&text), "{error}");
     }
     eventually("the good one", async || answers(port, "app").await).await
+}
+
+async fn listeners_that_lead_to_themselves_or_in_a_circle_end_each_connection_at_once(
+    variant: Variant,
+) -> Result<()> {
+    let node = Node::start(variant).await?;
+    let app = App::http("app").await?;
+    let (port, own) = (apps::free_port().await?, apps::free_port().await?);
+    let (there, back) = (apps::free_port().await?, apps::free_port().await?);
+    let at = |port: u16| [std::net::SocketAddr::from(([127, 0, 0, 1], port))];
+    let circle = [
+        pack(&r::fixed("own", &at(own))),
+        pack(&r::listener(
+            "own",
+            own,
+            r::http_inline(r::routes("inline", &[("*", "own")])),
+        )),
+        pack(&r::fixed("there", &at(there))),
+        pack(&r::fixed("back", &at(back))),
+        pack(&r::listener("there", there, r::bytes("back"))),
+        pack(&r::listener("back", back, r::bytes("there"))),
+    ];
+    node.serve(&[&good("app", port, &app)[..], &circle].concat())
+        .await?;
+    eventually("the good one", async || answers(port, "app").await).await?;
+    for port in [own, there, back] {
+        eventually("the circle", async || apps::is_open(port).await).await?;
+    }
+    ensure!(apps::get(own, "x").await?.0 == 503);
+    for port in [there, back] {
+        let ended = apps::get(port, "x").await;
+        ensure!(ended.is_err(), "{ended:?}");
+    }
+    ensure!(answers(port, "app").await);
+    Ok(())
 }
 
 async fn a_world_without_anything_closes_everything_and_the_next_one_opens_it_again(
