@@ -82,6 +82,7 @@ pub fn config_address_set(bytes: &[u8]) {
 pub fn config_trust_bundle(bytes: &[u8]) {
     let (name, any) = resource(type_url::SECRET, bytes, |wire: Secret| wire.name);
     let _ = decode::trust_bundle(&name, &any);
+    let _ = decode::secret(&name, &any);
 }
 
 /// A DnsTable.

@@ -50,6 +50,7 @@ fn configuration() -> ProxyConfig {
         kind: ClusterKind::Alias("db.example.com".into()),
         http: UpstreamHttp::AsClient,
         connect_timeout: std::time::Duration::from_secs(1),
+        tls: heddle_config::ClusterTls::None,
     };
     config.clusters.insert("shop/db".into(), Arc::new(alias));
     config

@@ -23,6 +23,9 @@ pub(crate) struct Arguments {
     /// The control plane: `https://host:15012`.
     #[arg(long)]
     pub(crate) control_plane: String,
+    /// The variant of xDS to speak. Heddle's control plane needs delta; others may speak one only.
+    #[arg(long, value_enum, default_value_t = XdsProtocol::Delta)]
+    pub(crate) xds_protocol: XdsProtocol,
     /// A name in the control plane's certificate.
     #[arg(long, default_value = "localhost")]
     pub(crate) control_plane_name: String,
@@ -112,6 +115,24 @@ pub(crate) enum WhenUnreachable {
     Pass,
     /// It starts if its namespace was outside of the mesh when that was last known.
     Known,
+}
+
+/// The variants of xDS, on an aggregated stream.
+#[derive(Clone, Copy, Debug, clap::ValueEnum)]
+pub(crate) enum XdsProtocol {
+    /// What changed is told.
+    Delta,
+    /// All Listeners, all Clusters; of other types what was asked for.
+    StateOfTheWorld,
+}
+
+impl From<XdsProtocol> for heddle_xds_client::Variant {
+    fn from(protocol: XdsProtocol) -> Self {
+        match protocol {
+            XdsProtocol::Delta => Self::Delta,
+            XdsProtocol::StateOfTheWorld => Self::StateOfTheWorld,
+        }
+    }
 }
 
 impl Arguments {

@@ -129,9 +129,10 @@ impl Handler for Configuration {
     }
 
     fn subscriptions(&self) -> BTreeMap<String, BTreeSet<String>> {
-        let referenced = self.store.lock().referenced();
+        let mut referenced = self.store.lock().referenced();
+        referenced.secrets.insert(ROOT_CA_SECRET.to_owned());
         [
-            (type_url::SECRET, [ROOT_CA_SECRET.to_owned()].into()),
+            (type_url::SECRET, referenced.secrets),
             (type_url::CLUSTER_LOAD_ASSIGNMENT, referenced.endpoints),
             (type_url::ROUTE_CONFIGURATION, referenced.routes),
         ]

@@ -10,9 +10,9 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     admin::Board,
+    bound::BoundListeners,
     enrolment::Registrations,
     following::Following,
-    gateways::Gateways,
     kubernetes::Conditions,
     outside::OutsideFile,
     pods::Pods,
@@ -32,7 +32,7 @@ pub(crate) struct Keeper {
     pub(crate) pods: Pods,
     pub(crate) registrations: Registrations,
     pub(crate) outside: OutsideFile,
-    pub(crate) gateways: Gateways,
+    pub(crate) bound: BoundListeners,
     pub(crate) sockets: Sockets,
     pub(crate) board: Board,
     pub(crate) status: StatusHandle,
@@ -47,7 +47,7 @@ pub(crate) struct Keeper {
 pub(crate) struct Left {
     pub(crate) workers: Workers,
     pub(crate) pods: Pods,
-    pub(crate) gateways: Gateways,
+    pub(crate) bound: BoundListeners,
     pub(crate) successors: Successors,
 }
 
@@ -80,7 +80,7 @@ impl Keeper {
                 () = ending.cancelled() => return self.left(),
                 Some(request) = self.successors.request() => {
                     // Whoever wanted them may have gone.
-                    let _ = request.send(passed(&self.pods, &self.gateways));
+                    let _ = request.send(passed(&self.pods, &self.bound));
                 }
                 Ok(()) = changed.changed() => {}
                 Ok(()) = registered.changed() => {}
@@ -94,7 +94,7 @@ impl Keeper {
         tokio::task::block_in_place(|| {
             self.pods
                 .look(config, revision, &self.workers, &mut self.sockets);
-            self.gateways.look(config, &self.workers, &mut self.sockets);
+            self.bound.look(config, &self.workers, &mut self.sockets);
         });
         self.sockets.forget_unwanted();
         self.registrations
@@ -112,7 +112,7 @@ impl Keeper {
         Left {
             workers: self.workers,
             pods: self.pods,
-            gateways: self.gateways,
+            bound: self.bound,
             successors: self.successors,
         }
     }
@@ -124,9 +124,9 @@ fn is_whole(status: &Status, from_disk: bool) -> bool {
 }
 
 /// Second handles of all sockets that are open.
-pub(crate) fn passed(pods: &Pods, gateways: &Gateways) -> Vec<Passed> {
+pub(crate) fn passed(pods: &Pods, bound: &BoundListeners) -> Vec<Passed> {
     let all = pods.passed().and_then(|mut all| {
-        all.extend(gateways.passed()?);
+        all.extend(bound.passed()?);
         Ok(all)
     });
     all.unwrap_or_else(|error| {

@@ -13,11 +13,11 @@
 mod addresses;
 mod admin;
 mod arguments;
+mod bound;
 mod configuration;
 mod dns;
 mod enrolment;
 mod following;
-mod gateways;
 mod keeper;
 mod kubernetes;
 mod namespaces;
@@ -45,9 +45,9 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     arguments::Arguments,
+    bound::BoundListeners,
     configuration::Configuration,
     following::Following,
-    gateways::Gateways,
     keeper::{Keeper, Left},
     kubernetes::{ApiServer, Conditions},
     outside::OutsideFile,
@@ -117,7 +117,8 @@ async fn run(arguments: Arguments) -> anyhow::Result<()> {
         }],
         node: arguments.node(),
         token: Arc::new(FileToken(arguments.token_file.clone())),
-        wildcards: heddle_xds_client::Settings::node_wildcards(),
+        wildcards: heddle_xds_client::Settings::node_wildcards(arguments.xds_protocol.into()),
+        variant: arguments.xds_protocol.into(),
         backoff: Backoff::default(),
         keepalive: Keepalive::default(),
     });
@@ -166,7 +167,7 @@ async fn run(arguments: Arguments) -> anyhow::Result<()> {
         workers,
         registrations,
         outside: OutsideFile::new(&arguments),
-        gateways: Gateways::new(own, shutdown.clone())?,
+        bound: BoundListeners::new(own, shutdown.clone())?,
         sockets: Sockets::inherited(inheritance.sockets),
         board,
         status,
@@ -177,7 +178,7 @@ async fn run(arguments: Arguments) -> anyhow::Result<()> {
     let Left {
         workers,
         pods,
-        gateways,
+        bound,
         successors,
     } = keeper.run(changed, ending).await;
     if let Some(asked) = asked {
@@ -191,13 +192,13 @@ async fn run(arguments: Arguments) -> anyhow::Result<()> {
         let released = leave(plugin, conditions, &pods).await;
         (false, released, arguments.drain().saturating_sub(LEAVING))
     } else {
-        let handed = successors.finish(|| keeper::passed(&pods, &gateways));
+        let handed = successors.finish(|| keeper::passed(&pods, &bound));
         (handed.await, pods.released(), arguments.drain())
     };
     tracing::info!("draining");
     let queries = pods.queries();
     // Second handles would keep the sockets open, and nobody would take what arrives.
-    drop((pods, gateways));
+    drop((pods, bound));
     shutdown.cancel();
     queries.close();
     tokio::join!(workers.drain(limit), queries.wait());

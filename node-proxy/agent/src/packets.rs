@@ -150,6 +150,7 @@ mod tests {
             kind: ClusterKind::Eds(Arc::clone(&name)),
             http: UpstreamHttp::AsClient,
             connect_timeout: std::time::Duration::from_secs(1),
+            tls: heddle_config::ClusterTls::None,
         };
         config.clusters.insert(Arc::clone(&name), Arc::new(cluster));
         let endpoint = Endpoint {

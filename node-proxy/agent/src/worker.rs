@@ -4,10 +4,10 @@ use std::{net::TcpListener, num::NonZeroUsize, sync::Arc, thread, time::Duration
 
 use anyhow::Context;
 use heddle_cert_client::Certificates;
-use heddle_config::{GatewayListener, SharedConfig};
+use heddle_config::{BoundListener, SharedConfig};
 use heddle_identity::SpiffeId;
 use heddle_listeners::{
-    GatewayContext, PodContext, Settings, Worker, serve_gateway, serve_inbound, serve_mtls,
+    BoundContext, PodContext, Settings, Worker, serve_bound, serve_inbound, serve_mtls,
     serve_outbound,
 };
 use heddle_redirect::Netns;
@@ -61,9 +61,9 @@ impl Port {
 }
 
 /// A socket of a Gateway's listener, for one worker.
-pub(crate) struct GatewaySockets {
+pub(crate) struct BoundSockets {
     pub(crate) listener: TcpListener,
-    pub(crate) gateway: Arc<GatewayListener>,
+    pub(crate) bound: Arc<BoundListener>,
     pub(crate) identity: SpiffeId,
     pub(crate) netns: Netns,
     pub(crate) shutdown: CancellationToken,
@@ -71,7 +71,7 @@ pub(crate) struct GatewaySockets {
 
 enum Command {
     Pod(PodSocket),
-    Gateway(GatewaySockets),
+    Bound(BoundSockets),
     /// Finish what is open, and then answer.
     Drain(oneshot::Sender<()>),
 }
@@ -85,8 +85,8 @@ impl Handle {
         let _ = self.0.send(Command::Pod(socket));
     }
 
-    pub(crate) fn serve_gateway(&self, sockets: GatewaySockets) {
-        let _ = self.0.send(Command::Gateway(sockets));
+    pub(crate) fn serve_bound(&self, sockets: BoundSockets) {
+        let _ = self.0.send(Command::Bound(sockets));
     }
 }
 
@@ -236,17 +236,16 @@ async fn serve(worker: Worker, mut commands: mpsc::UnboundedReceiver<Command>) {
     while let Some(command) = commands.recv().await {
         match command {
             Command::Pod(socket) => serve_pod(&worker, &serving, socket),
-            Command::Gateway(sockets) => {
-                let context = GatewayContext::new(
-                    Arc::clone(&sockets.gateway.name),
+            Command::Bound(sockets) => {
+                let context = BoundContext::new(
+                    Arc::clone(&sockets.bound.name),
                     sockets.netns,
                     sockets.identity.clone(),
                     sockets.identity.namespace,
                     &worker.path.settings,
                 );
-                let task =
-                    serve_gateway(sockets.listener, context, worker.clone(), sockets.shutdown);
-                serving.spawn_local(ended("gateway", task));
+                let task = serve_bound(sockets.listener, context, worker.clone(), sockets.shutdown);
+                serving.spawn_local(ended("bound", task));
             }
             Command::Drain(done) => {
                 serving.close();

@@ -4,6 +4,8 @@ use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use heddle_routing::ClusterName;
 
+use crate::ClusterTls;
+
 /// A group of endpoints that serve the same thing.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Cluster {
@@ -15,6 +17,8 @@ pub struct Cluster {
     pub http: UpstreamHttp,
     /// Limit for one attempt to connect.
     pub connect_timeout: Duration,
+    /// Whether its endpoints are spoken to by TLS, inside of whatever leads to them.
+    pub tls: ClusterTls,
 }
 
 /// Where a cluster's endpoints come from.

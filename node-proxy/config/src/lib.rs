@@ -13,17 +13,21 @@ mod pod;
 mod proxy_config;
 mod referenced;
 mod store;
+mod tls;
 mod workload;
 
 pub use cluster::{Cluster, ClusterKind, Endpoint, EndpointHealth, EndpointSet, UpstreamHttp};
 pub use dns::{DnsAnswer, DnsName, DnsRecord};
 pub use heddle_proto::{Nack, Update};
 pub use heddle_routing::ClusterName;
-pub use listener::{GatewayListener, OutboundListener, OutboundProtocol};
+pub use listener::{BoundListener, BoundProtocol, OutboundListener, OutboundProtocol};
 pub use pod::{InboundHttp, NetworkPolicy, PodConfig, PodName, PodUid};
 pub use proxy_config::{ProxyConfig, SharedConfig};
 pub use referenced::Referenced;
 pub use store::Store;
+pub use tls::{
+    Certificate, ClientTls, ClusterTls, Inside, NameMatcher, ServerTls, Trust, UpstreamTls,
+};
 pub use workload::{NodeAddresses, Tunnel, Workload, Workloads};
 
 #[cfg(test)]

@@ -1,9 +1,11 @@
-//! Listeners for traffic that pods send, and for traffic from outside.
+//! Listeners for traffic that pods send, and those on the node's own addresses.
 
 use std::{net::SocketAddr, sync::Arc};
 
 use heddle_identity::Namespace;
-use heddle_routing::ClusterName;
+use heddle_routing::{ClusterName, WeightedClusters};
+
+use crate::ServerTls;
 
 /// What to do with connections that a pod opens to a Service's address.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -40,13 +42,32 @@ pub enum OutboundProtocol {
     },
 }
 
-/// A Gateway's listener, served on the node's own addresses.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct GatewayListener {
+/// A listener that the proxy opens on the node's own addresses: a Gateway's, or one of a control plane that is not Heddle's.
+#[derive(Clone, Debug)]
+pub struct BoundListener {
     /// Its xDS name: `gateway/infra/web/http`.
     pub name: Arc<str>,
-    /// Where it listens (usually `0.0.0.0:port`).
+    /// Where it listens, in the node's network namespace (a Gateway's: `0.0.0.0:port`).
     pub address: SocketAddr,
-    /// RouteConfiguration.
-    pub routes: Arc<str>,
+    /// What is spoken.
+    pub protocol: BoundProtocol,
+    /// `None`: plain text. Else connections are taken while [`ProxyConfig::server_tls`](crate::ProxyConfig::server_tls) has its part.
+    pub tls: Option<Arc<ServerTls>>,
+    /// A Gateway's. Several of those may share an address.
+    pub is_gateways: bool,
+}
+
+/// What is spoken on a bound listener.
+#[derive(Clone, Debug)]
+pub enum BoundProtocol {
+    /// HTTP/1.1 or HTTP/2; routed by the named route table.
+    Http {
+        /// RouteConfiguration.
+        routes: Arc<str>,
+    },
+    /// Bytes; each connection goes to one of the clusters, by weight.
+    Opaque {
+        /// Where to. All of them have names.
+        clusters: Arc<WeightedClusters>,
+    },
 }

@@ -1,8 +1,8 @@
 //! Everything the data path needs to know, at one moment.
 
 use std::{
-    collections::{BTreeMap, HashMap},
-    net::SocketAddr,
+    collections::{BTreeMap, HashMap, HashSet},
+    net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
     sync::Arc,
 };
 
@@ -10,8 +10,8 @@ use heddle_identity::Namespace;
 use heddle_routing::{ClusterName, RouteTable, policy::AddressSets};
 
 use crate::{
-    Cluster, DnsName, DnsRecord, EndpointSet, GatewayListener, OutboundListener, PodConfig,
-    PodName, Workloads,
+    BoundListener, Cluster, DnsName, DnsRecord, EndpointSet, OutboundListener, PodConfig, PodName,
+    Workloads,
 };
 
 /// Everything the data path needs to know, at one moment. Immutable; replaced as a whole.
@@ -23,8 +23,12 @@ pub struct ProxyConfig {
     pub outbound_for: HashMap<(Namespace, SocketAddr), Arc<OutboundListener>>,
     /// The pods of this node that are in the mesh.
     pub pods: BTreeMap<PodName, Arc<PodConfig>>,
-    /// Gateways served by this node, by xDS name.
-    pub gateways: BTreeMap<Arc<str>, Arc<GatewayListener>>,
+    /// Listeners on the node's own addresses, by xDS name.
+    pub bound: BTreeMap<Arc<str>, Arc<BoundListener>>,
+    /// Where those listen.
+    pub bound_addresses: HashSet<SocketAddr>,
+    /// How bound listeners that speak TLS do so, by their xDS names.
+    pub server_tls: BTreeMap<Arc<str>, Arc<rustls::ServerConfig>>,
     /// Clusters by name.
     pub clusters: HashMap<ClusterName, Arc<Cluster>>,
     /// Endpoints by EDS service name.
@@ -51,6 +55,18 @@ impl ProxyConfig {
         self.outbound_for
             .get(&(client.clone(), destination))
             .or_else(|| self.outbound.get(&destination))
+    }
+
+    /// Whether a connection from the node to `destination` would come in at one of the bound listeners again.
+    pub fn leads_back(&self, destination: SocketAddr) -> bool {
+        let everywhere: IpAddr = match destination {
+            SocketAddr::V4(_) => Ipv4Addr::UNSPECIFIED.into(),
+            SocketAddr::V6(_) => Ipv6Addr::UNSPECIFIED.into(),
+        };
+        let is_bound = |address| self.bound_addresses.contains(&address);
+        is_bound(destination)
+            || (destination.ip().is_loopback()
+                && is_bound(SocketAddr::new(everywhere, destination.port())))
     }
 
     /// The endpoints of a cluster, if both are known.

@@ -7,6 +7,8 @@ use std::collections::BTreeSet;
 pub struct Referenced {
     /// RouteConfigurations.
     pub routes: BTreeSet<String>,
+    /// Secrets, beside the mesh's own.
+    pub secrets: BTreeSet<String>,
     /// ClusterLoadAssignments.
     pub endpoints: BTreeSet<String>,
 }

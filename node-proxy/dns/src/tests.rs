@@ -24,6 +24,7 @@ fn cluster(config: &mut ProxyConfig, name: &str, kind: ClusterKind) {
         kind,
         http: UpstreamHttp::AsClient,
         connect_timeout: Duration::from_secs(1),
+        tls: heddle_config::ClusterTls::None,
     };
     config.clusters.insert(name, Arc::new(cluster));
 }

@@ -7,6 +7,10 @@ use http::{
     uri::{Authority, PathAndQuery, Scheme},
 };
 
+/// In the extensions of a request whose client speaks TLS with this proxy: its scheme is `https`.
+#[derive(Clone, Copy, Debug)]
+pub struct OverTls;
+
 /// A request whose host cannot be told, or could be told in two ways.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum BadAuthority {
@@ -37,7 +41,7 @@ pub(crate) fn settle(parts: &mut Parts, default: &str) -> Result<(), BadAuthorit
         .path_and_query
         .take()
         .unwrap_or_else(|| PathAndQuery::from_static("/"));
-    parts.uri = absolute(authority, path)?;
+    parts.uri = absolute(scheme_of(parts), authority, path)?;
     Ok(())
 }
 
@@ -50,7 +54,7 @@ pub(crate) fn replace(parts: &mut Parts, host: &str) -> Result<(), BadAuthority>
         .path_and_query()
         .cloned()
         .unwrap_or_else(|| PathAndQuery::from_static("/"));
-    parts.uri = absolute(authority, path)?;
+    parts.uri = absolute(scheme_of(parts), authority, path)?;
     parts.headers.insert(HOST, value);
     Ok(())
 }
@@ -65,9 +69,17 @@ pub(crate) fn replace_path(parts: &mut Parts, path: PathAndQuery) {
     }
 }
 
-fn absolute(authority: Authority, path: PathAndQuery) -> Result<Uri, BadAuthority> {
+/// By which scheme a request came: not what the client says, but what its connection is.
+pub(crate) fn scheme_of(parts: &Parts) -> Scheme {
+    match parts.extensions.get() {
+        Some(OverTls) => Scheme::HTTPS,
+        None => Scheme::HTTP,
+    }
+}
+
+fn absolute(scheme: Scheme, authority: Authority, path: PathAndQuery) -> Result<Uri, BadAuthority> {
     let mut uri = http::uri::Parts::default();
-    uri.scheme = Some(Scheme::HTTP);
+    uri.scheme = Some(scheme);
     uri.authority = Some(authority);
     uri.path_and_query = Some(path);
     Uri::from_parts(uri).map_err(|_| BadAuthority::Invalid)

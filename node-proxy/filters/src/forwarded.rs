@@ -3,7 +3,7 @@
 use std::{fmt::Write as _, net::IpAddr};
 
 use heddle_telemetry::Direction;
-use http::{HeaderMap, HeaderName, HeaderValue};
+use http::{HeaderMap, HeaderName, HeaderValue, uri::Scheme};
 
 const FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 const FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
@@ -12,7 +12,13 @@ pub(crate) const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id"
 
 /// Sets `x-forwarded-for`, `x-forwarded-proto` and `x-request-id` where they are absent. A Gateway adds the client's
 /// address to an `x-forwarded-for` that is there: the last entry is then always true.
-pub(crate) fn set(headers: &mut HeaderMap, direction: Direction, client: IpAddr, random: u128) {
+pub(crate) fn set(
+    headers: &mut HeaderMap,
+    scheme: &Scheme,
+    direction: Direction,
+    client: IpAddr,
+    random: u128,
+) {
     if let Ok(address) = HeaderValue::try_from(client.to_canonical().to_string()) {
         match direction {
             Direction::Gateway => append_address(headers, address),
@@ -21,9 +27,11 @@ pub(crate) fn set(headers: &mut HeaderMap, direction: Direction, client: IpAddr,
             }
         }
     }
-    headers
-        .entry(FORWARDED_PROTO)
-        .or_insert(HeaderValue::from_static("http"));
+    let proto = match *scheme == Scheme::HTTPS {
+        true => HeaderValue::from_static("https"),
+        false => HeaderValue::from_static("http"),
+    };
+    headers.entry(FORWARDED_PROTO).or_insert(proto);
     if !headers.contains_key(REQUEST_ID)
         && let Ok(id) = HeaderValue::try_from(request_id(random))
     {

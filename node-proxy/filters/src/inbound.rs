@@ -6,7 +6,7 @@ use heddle_config::{PodConfig, PodName, PodUid, SharedConfig};
 use heddle_identity::SpiffeId;
 use heddle_routing::policy::{AddressSets, Decision, Protocol, Rbac, RbacAction, Subject};
 use heddle_telemetry::{Direction, Label, Metrics, PeerName, ResponseFlag};
-use http::{HeaderName, HeaderValue, Request, Response, StatusCode, request::Parts};
+use http::{HeaderName, HeaderValue, Request, Response, StatusCode, request::Parts, uri::Scheme};
 
 use crate::{
     AppConnection, Application, Body, Client, Failure, OpenTunnel, answer,
@@ -70,6 +70,7 @@ pub async fn inbound<A: Application>(
     context.tell_who_calls(&pod, &mut parts);
     forwarded::set(
         &mut parts.headers,
+        &Scheme::HTTP,
         Direction::Inbound,
         context.client.address.ip(),
         rand::random(),

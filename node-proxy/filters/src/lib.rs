@@ -30,12 +30,14 @@ mod tries;
 mod upgrade;
 
 pub use application::{AppConnection, Application, LocalExecutor};
+pub use authority::OverTls;
 pub use body::{boxed, empty, text};
 pub use client::Client;
 pub use forward::{Failure, Forward, UpstreamForward};
 pub use heddle_upstream::{Body, BoxError};
 pub use inbound::{Inbound, authorization_refusal, inbound};
 pub use outbound::{Outbound, outbound};
+pub use spread::share_of;
 pub use upgrade::{OpenTunnel, Tunnel, TunnelRecord};
 
 #[cfg(test)]

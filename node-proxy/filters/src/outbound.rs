@@ -97,8 +97,10 @@ pub(crate) fn take_upgrade(parts: &mut Parts) -> Option<Wanted> {
 
 fn prepare<F>(parts: &mut Parts, context: &Outbound<F>, asked: &Asked) {
     clean(parts, asked.wanted.as_ref());
+    let scheme = authority::scheme_of(parts);
     forwarded::set(
         &mut parts.headers,
+        &scheme,
         context.direction,
         context.client.address.ip(),
         rand::random(),
@@ -184,7 +186,8 @@ impl<F: Forward> Outbound<F> {
     }
 
     fn redirect(&self, route: &Route, redirect: &Redirect, parts: &Parts) -> Response<Body> {
-        let location = redirect.location(&route.matches.path, parts, "http", self.asked.port());
+        let scheme = parts.uri.scheme_str().unwrap_or("http");
+        let location = redirect.location(&route.matches.path, parts, scheme, self.asked.port());
         let mut response = Response::new(crate::empty());
         match (location, StatusCode::from_u16(redirect.status)) {
             (Some(location), Ok(status)) => {

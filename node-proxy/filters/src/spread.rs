@@ -2,7 +2,7 @@
 
 use std::{cell::RefCell, collections::HashMap};
 
-use heddle_routing::WeightedClusters;
+use heddle_routing::{WeightedCluster, WeightedClusters};
 
 /// 2⁶⁴ divided by the golden ratio, odd.
 const STEP: u64 = 0x9E37_79B9_7F4A_7C15;
@@ -23,6 +23,11 @@ pub(crate) fn number(split: &WeightedClusters) -> u64 {
         }
         sequences.entry(address).or_default().next(rand::random)
     })
+}
+
+/// The cluster whose turn it is on this worker.
+pub fn share_of(split: &WeightedClusters) -> &WeightedCluster {
+    split.pick(number(split))
 }
 
 /// Numbers that are spread over the full range far more evenly than random ones (a Weyl sequence: H. Weyl, "Über die

@@ -8,6 +8,7 @@ use tokio::{
     io::{AsyncRead, AsyncWrite},
     net::TcpStream,
 };
+use tokio_rustls::server::TlsStream;
 
 /// What is known about a connection before its first byte.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -42,6 +43,12 @@ impl Accepted for TcpStream {
     fn abort_on_drop(&self) {
         // If it fails the client sees an end instead of a reset: less clear, but closed all the same.
         let _ = SockRef::from(self).set_linger(Some(Duration::ZERO));
+    }
+}
+
+impl<I: Accepted> Accepted for TlsStream<I> {
+    fn abort_on_drop(&self) {
+        self.get_ref().0.abort_on_drop();
     }
 }
 

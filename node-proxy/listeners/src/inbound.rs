@@ -169,7 +169,7 @@ impl Arrived {
         I: Accepted,
         S: tokio::io::AsyncRead + tokio::io::AsyncWrite + Unpin,
     {
-        relay(io, application, path, drain, &self.live, self.record).await;
+        relay(io, application, path, drain, Some(&self.live), self.record).await;
     }
 
     async fn http<I: Accepted, L: LastLeg>(

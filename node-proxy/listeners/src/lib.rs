@@ -1,4 +1,4 @@
-//! Accepting: connections that pods open, that pods receive, and that come in through Gateways.
+//! Accepting: connections that pods open, that pods receive, and that come in on the node's own addresses.
 //!
 //! ```text
 //! pod ─▶ 15001 outbound ─▶ which Service? ─▶ HTTP ─▶ filters ─┐
@@ -6,7 +6,7 @@
 //!                                               plain text from outside the mesh ─▶ 15006 inbound ─┘
 //! ```
 //!
-//! Four loops ([`serve_outbound`], [`serve_inbound`], [`serve_mtls`], [`serve_gateway`]), each given a listener that is bound
+//! Four loops ([`serve_outbound`], [`serve_inbound`], [`serve_mtls`], [`serve_bound`]), each given a listener that is bound
 //! already, each run by the agent on every worker inside a `LocalSet`. A connection's identity is the namespace it was
 //! accepted in or the certificate it was proven with, never an address or a header. Every refusal is one access log line with a
 //! flag and the deciding object. Which route, which endpoint and which rule is decided elsewhere (`heddle-routing`,
@@ -15,6 +15,7 @@
 
 mod accept;
 mod application;
+mod bound;
 mod classify;
 mod connection;
 mod data_path;
@@ -22,7 +23,6 @@ mod detect;
 mod dial;
 #[doc(hidden)]
 pub mod fuzzing;
-mod gateway;
 mod http;
 mod inbound;
 mod judge;
@@ -35,9 +35,9 @@ mod relay;
 mod settings;
 mod worker;
 
+pub use bound::{BoundContext, serve_bound};
 pub use connection::{Accepted, ConnectionInfo};
 pub use data_path::DataPath;
-pub use gateway::{GatewayContext, serve_gateway};
 pub use inbound::serve_inbound;
 pub use mtls::serve_mtls;
 pub use outbound::serve_outbound;

@@ -191,7 +191,7 @@ impl<D: Dial> OutboundConnection<'_, D> {
         match admitted {
             Ok((connected, live)) => {
                 record.target(&connected.target);
-                relay(io, connected.io, self.path, self.drain, &live, record).await;
+                relay(io, connected.io, self.path, self.drain, Some(&live), record).await;
             }
             Err(failure) => refuse(&io, record, &failure),
         }

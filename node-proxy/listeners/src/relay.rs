@@ -20,7 +20,7 @@ pub(crate) async fn relay<C, S>(
     mut server: S,
     path: &DataPath,
     drain: &Drain,
-    live: &LiveConnection,
+    live: Option<&LiveConnection>,
     record: TcpRecord,
 ) where
     C: Accepted,
@@ -28,7 +28,7 @@ pub(crate) async fn relay<C, S>(
 {
     record.opened();
     let counts = CopyCounts::default();
-    let problem = copy(&mut client, &mut server, path, drain, Some(live), &counts).await;
+    let problem = copy(&mut client, &mut server, path, drain, live, &counts).await;
     if problem.is_some() {
         client.abort_on_drop();
     }

@@ -2,7 +2,7 @@
 
 use std::{net::SocketAddr, rc::Rc, sync::Arc, time::Instant};
 
-use heddle_config::{Cluster, ProxyConfig};
+use heddle_config::{Cluster, ClusterTls, ProxyConfig};
 use heddle_routing::ClusterName;
 use heddle_telemetry::{DenialLabels, Direction, Label, Metrics};
 
@@ -54,9 +54,19 @@ impl Attempts {
             .flatten()
             .ok_or_else(|| self.exhausted())?;
         self.tried.push(candidate.address);
+        // Only what is sent from the node itself: a pod's loopback is another.
+        if from.pod.is_none() && config.leads_back(candidate.address) {
+            return Err(ConnectError::LeadsBack(candidate.address));
+        }
         allowed(config, from, candidate.address, metrics)?;
         Ok(Attempt {
-            target: dial::target(config, candidate.address),
+            target: Target {
+                tls: match &self.cluster.tls {
+                    ClusterTls::Ready(tls) => Some(tls.clone()),
+                    ClusterTls::None | ClusterTls::Told(_) => None,
+                },
+                ..dial::target(config, candidate.address)
+            },
             load: candidate.load,
             begun,
         })

@@ -7,7 +7,7 @@ use std::{
     sync::{Arc, Weak},
 };
 
-use heddle_config::{Cluster, ClusterKind, EndpointSet, ProxyConfig};
+use heddle_config::{Cluster, ClusterKind, ClusterTls, EndpointSet, ProxyConfig};
 use heddle_routing::ClusterName;
 
 use crate::{
@@ -45,7 +45,9 @@ impl Clusters {
             .clusters
             .get(name)
             .ok_or_else(|| ConnectError::NoCluster(name.clone()))?;
-        if !matches!(cluster.kind, ClusterKind::Eds(_)) {
+        // Never in plain text instead: a cluster whose TLS is not ready is not for use.
+        let is_unready = matches!(cluster.tls, ClusterTls::Told(_));
+        if is_unready || !matches!(cluster.kind, ClusterKind::Eds(_)) {
             return Err(ConnectError::NotForConnecting(name.clone()));
         }
         let endpoints = config

@@ -3,7 +3,7 @@
 use std::{future::Future, net::SocketAddr, sync::Arc, time::Duration};
 
 use heddle_cert_client::{CertError, Certificates};
-use heddle_config::{ProxyConfig, Tunnel, Workload};
+use heddle_config::{Inside, ProxyConfig, Tunnel, Workload};
 use heddle_hbone::{HboneStream, OpenError};
 use heddle_identity::SpiffeId;
 use heddle_redirect::socket;
@@ -59,6 +59,7 @@ pub(crate) fn target(config: &ProxyConfig, address: SocketAddr) -> Target {
         address,
         mtls: workload.as_deref().is_some_and(speaks_hbone),
         workload,
+        tls: None,
     }
 }
 
@@ -75,8 +76,30 @@ pub(crate) struct Dialer {
 }
 
 impl Dialer {
-    /// Connects; `limit` is for each step. What the target says is done: a failed tunnel is a failure, never a plain connection.
+    /// Connects; `limit` is for each step. Where the target speaks TLS, that is spoken, with `inside` offered by ALPN.
     pub(crate) async fn dial(
+        &self,
+        from: &Origin,
+        target: &Target,
+        limit: Duration,
+        inside: Inside,
+    ) -> Result<Dialed, Failure> {
+        let Dialed { io, way } = self.dial_bytes(from, target, limit).await?;
+        let Some(wanted) = &target.tls else {
+            return Ok(Dialed { io, way });
+        };
+        let name = wanted.server_name(target.address.ip());
+        let connecting = TlsConnector::from(wanted.config(inside)).connect(name, io);
+        let encrypted = within("TLS", limit, connecting).await?;
+        let io = encrypted.map_err(DialError::UpstreamTls)?;
+        Ok(Dialed {
+            io: Box::new(io),
+            way,
+        })
+    }
+
+    /// Connects; `limit` is for each step. What the target says is done: a failed tunnel is a failure, never a plain connection.
+    async fn dial_bytes(
         &self,
         from: &Origin,
         target: &Target,

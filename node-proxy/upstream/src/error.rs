@@ -30,6 +30,9 @@ pub enum DialError {
     /// Mutual TLS failed; [`Self::peer_refused`] tells if it was the peer's identity.
     #[error("mutual TLS: {0}")]
     Tls(io::Error),
+    /// TLS that the cluster asks for failed.
+    #[error("TLS: {0}")]
+    UpstreamTls(io::Error),
     /// The tunnel could not be made.
     #[error("tunnel: {0}")]
     Tunnel(HboneError),
@@ -81,7 +84,7 @@ impl DialError {
         match self {
             Self::Socket(_) => ResponseFlag::Internal,
             Self::Tls(_) if self.peer_refused().is_some() => ResponseFlag::IdentityMismatch,
-            Self::Tls(_) => ResponseFlag::TlsFailure,
+            Self::Tls(_) | Self::UpstreamTls(_) => ResponseFlag::TlsFailure,
             Self::Refused(_) if self.is_denial() => ResponseFlag::Authorization,
             Self::Http(_) => ResponseFlag::UpstreamProtocolError,
             Self::Tcp(_)
@@ -105,6 +108,9 @@ pub enum ConnectError {
     /// The cluster has no endpoint at the moment.
     #[error("the cluster {0} has no endpoint")]
     NoEndpoint(ClusterName),
+    /// The endpoint is one of this proxy's own listeners: connections would go in a circle until nothing is left to open one.
+    #[error("the endpoint {0} is a listener of this proxy itself")]
+    LeadsBack(SocketAddr),
     /// The origin's egress NetworkPolicy does not allow it. It is counted as denied already.
     #[error("{} allow{} nothing to {destination}", Names(.policies), if .policies.len() == 1 { "s" } else { "" })]
     Denied {
@@ -155,7 +161,7 @@ impl ConnectError {
     pub fn flag(&self) -> ResponseFlag {
         match self {
             Self::NoCluster(_) | Self::NotForConnecting(_) => ResponseFlag::NoCluster,
-            Self::NoEndpoint(_) => ResponseFlag::NoHealthyEndpoint,
+            Self::NoEndpoint(_) | Self::LeadsBack(_) => ResponseFlag::NoHealthyEndpoint,
             Self::Denied { .. } => ResponseFlag::NetworkPolicy,
             Self::Certificate(_) => ResponseFlag::IdentityUnavailable,
             Self::Failed { source, .. } => source.flag(),

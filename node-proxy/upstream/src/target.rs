@@ -2,7 +2,7 @@
 
 use std::{fmt, net::SocketAddr, sync::Arc};
 
-use heddle_config::Workload;
+use heddle_config::{ClientTls, Workload};
 use heddle_routing::ClusterName;
 use tokio::io::{AsyncRead, AsyncWrite};
 
@@ -34,6 +34,8 @@ pub struct Target {
     pub workload: Option<Arc<Workload>>,
     /// Whether its identity was proven by mutual TLS.
     pub mtls: bool,
+    /// TLS that its cluster speaks, inside of whatever leads to it.
+    pub tls: Option<ClientTls>,
 }
 
 /// A connection that stands.

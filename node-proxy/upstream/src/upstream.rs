@@ -11,7 +11,7 @@ use std::{
 };
 
 use heddle_cert_client::Certificates;
-use heddle_config::{PodUid, SharedConfig};
+use heddle_config::{Inside, PodUid, SharedConfig};
 use heddle_routing::ClusterName;
 use heddle_telemetry::Metrics;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
@@ -173,7 +173,12 @@ impl Upstream {
             let attempt = self.next(&mut attempts, from)?;
             tried.set(attempts.tried());
             let pending = attempt.load.begin();
-            match self.inner.dialer.dial(from, &attempt.target, limit).await {
+            match self
+                .inner
+                .dialer
+                .dial(from, &attempt.target, limit, Inside::Bytes)
+                .await
+            {
                 Ok(Dialed { io, .. }) => {
                     attempt
                         .load
@@ -202,7 +207,12 @@ impl Upstream {
             dial::target(&config, address)
         };
         let limit = self.inner.settings.address_connect_timeout;
-        match self.inner.dialer.dial(from, &target, limit).await {
+        match self
+            .inner
+            .dialer
+            .dial(from, &target, limit, Inside::Bytes)
+            .await
+        {
             Ok(Dialed { io, .. }) => Ok(Connected { io, target }),
             Err(Failure::Certificate(error)) => Err(error.into()),
             Err(Failure::Endpoint(source)) => Err(ConnectError::Failed {

@@ -2,10 +2,7 @@
 
 use std::{io, path::PathBuf, time::Duration};
 
-use heddle_proto::envoy::service::discovery::v3::{
-    DeltaDiscoveryRequest, DeltaDiscoveryResponse,
-    aggregated_discovery_service_client::AggregatedDiscoveryServiceClient,
-};
+use heddle_proto::envoy::service::discovery::v3::aggregated_discovery_service_client::AggregatedDiscoveryServiceClient;
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::UnboundedReceiverStream;
 use tonic::{
@@ -14,7 +11,7 @@ use tonic::{
     transport::{Certificate, Channel, ClientTlsConfig, Endpoint},
 };
 
-use crate::TokenSource;
+use crate::{TokenSource, variant::Talk};
 
 /// Limit for TCP and TLS together. A control plane whose host is gone answers nothing at all, and for as long one that is back
 /// is not asked; one retransmission of the first packet (after 1 s, RFC 6298) has its chance.
@@ -95,19 +92,19 @@ pub(crate) enum ConnectError {
 }
 
 /// A stream: what is sent and what comes.
-pub(crate) struct Stream {
-    pub(crate) requests: mpsc::UnboundedSender<DeltaDiscoveryRequest>,
-    pub(crate) responses: Streaming<DeltaDiscoveryResponse>,
+pub(crate) struct Stream<T: Talk> {
+    pub(crate) requests: mpsc::UnboundedSender<T::Request>,
+    pub(crate) responses: Streaming<T::Response>,
 }
 
 /// Opens a stream; `first` are the requests to begin with. Some servers say nothing before they have something to send,
 /// so the requests are on their way while the answer is awaited.
-pub(crate) async fn open(
+pub(crate) async fn open<T: Talk>(
     server: &Server,
     keepalive: Keepalive,
     token: &dyn TokenSource,
-    first: Vec<DeltaDiscoveryRequest>,
-) -> Result<Stream, ConnectError> {
+    first: Vec<T::Request>,
+) -> Result<Stream<T>, ConnectError> {
     let token = token.token()?;
     let channel = connect(server, keepalive).await?;
     // Unbounded, but there is at most one answer for each response and one request for each change of subscriptions.
@@ -125,7 +122,7 @@ pub(crate) async fn open(
     }
     let mut client =
         AggregatedDiscoveryServiceClient::new(channel).max_decoding_message_size(MAX_RESPONSE);
-    match client.delta_aggregated_resources(request).await {
+    match T::call(&mut client, request).await {
         Ok(response) => Ok(Stream {
             requests: sender,
             responses: response.into_inner(),

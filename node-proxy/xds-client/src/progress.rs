@@ -2,6 +2,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use crate::session::WILDCARD;
+
 /// Names, by type URL, of which nothing was heard since they were asked for. A wildcard counts as a name.
 #[derive(Debug, Default)]
 pub(crate) struct Progress {
@@ -25,6 +27,13 @@ impl Progress {
             for name in names {
                 awaited.remove(name);
             }
+        }
+    }
+
+    /// Awaits no names any more; wildcards are awaited for as long as it takes.
+    pub(crate) fn give_up(&mut self) {
+        for names in self.awaited.values_mut() {
+            names.retain(|name| name == WILDCARD);
         }
     }
 

@@ -1,4 +1,4 @@
-//! One stream's state: what was asked for, and what to say to a response. No I/O.
+//! One delta stream's state: what was asked for, and what to say to a response. No I/O.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
@@ -14,13 +14,13 @@ use heddle_proto::{
 use crate::{Handler, Nack, Update, progress::Progress};
 
 /// Subscribes to all resources of a type (xDS protocol, "How the client specifies what resources to return").
-const WILDCARD: &str = "*";
+pub(crate) const WILDCARD: &str = "*";
 /// google.rpc.Code.INVALID_ARGUMENT.
 const INVALID_ARGUMENT: i32 = 3;
 /// Longest text of a NACK, bytes; what does not fit is counted.
 const MAX_NACK_TEXT: usize = 16 * 1024;
 
-/// One stream's state. Dies with it, as nonces do.
+/// One delta stream's state. Dies with it, as nonces do.
 #[derive(Debug)]
 pub struct Session {
     /// Said in the first request only.
@@ -31,13 +31,25 @@ pub struct Session {
     progress: Progress,
 }
 
-/// What a response led to.
-#[derive(Debug, Default)]
-pub struct Reaction {
+/// What a response led to; `R` is the variant's request.
+#[derive(Debug)]
+pub struct Reaction<R> {
     /// To be sent, in order.
-    pub requests: Vec<DeltaDiscoveryRequest>,
+    pub requests: Vec<R>,
     /// What was refused. `None`: the response was not asked for and is not answered.
     pub nacks: Option<Vec<Nack>>,
+    /// The same version was refused before: no news.
+    pub repeated: bool,
+}
+
+impl<R> Default for Reaction<R> {
+    fn default() -> Self {
+        Self {
+            requests: Vec::new(),
+            nacks: None,
+            repeated: false,
+        }
+    }
 }
 
 impl Session {
@@ -78,7 +90,7 @@ impl Session {
         &mut self,
         response: DeltaDiscoveryResponse,
         handler: &mut impl Handler,
-    ) -> Reaction {
+    ) -> Reaction<DeltaDiscoveryRequest> {
         // No answer to what was never asked for: an ACK would be the first request of its type, hence a subscription to
         // everything (legacy wildcard).
         if !self.subscribed.contains_key(&response.type_url) {
@@ -86,7 +98,8 @@ impl Session {
         }
         let type_url = response.type_url.clone();
         let nonce = response.nonce.clone();
-        let update = update(response);
+        let mut update = update(response);
+        self.drop_unasked(&mut update);
         self.progress.dropped(&type_url, [&WILDCARD.to_owned()]);
         let given = update.resources.iter().map(|(name, _, _)| name);
         self.progress
@@ -103,7 +116,24 @@ impl Session {
         Reaction {
             requests,
             nacks: Some(nacks),
+            repeated: false,
         }
+    }
+
+    /// What nobody asked for is of no use, and would be kept for nothing.
+    fn drop_unasked(&self, update: &mut Update) {
+        if self.wildcards.contains(&update.type_url) {
+            return;
+        }
+        let asked = self.subscribed.get(&update.type_url);
+        update
+            .resources
+            .retain(|(name, _, _)| asked.is_some_and(|asked| asked.contains(name)));
+    }
+
+    /// Names that were not answered for long are not awaited any more: a server need not say that they do not exist.
+    pub fn give_up(&mut self) {
+        self.progress.give_up();
     }
 
     /// Brings the subscriptions by name to what the handler wants now.
@@ -155,7 +185,7 @@ impl Session {
 }
 
 /// Where a type stands in the order of a change; other types come last.
-fn place(type_url: &str) -> usize {
+pub(crate) fn place(type_url: &str) -> usize {
     let known = type_url::PUSH_ORDER.iter().position(|url| *url == type_url);
     known.unwrap_or(type_url::PUSH_ORDER.len())
 }
@@ -203,7 +233,7 @@ fn resource(resource: Resource) -> Option<(String, String, heddle_proto::google:
 }
 
 /// Names every resource that was refused, as long as there is room.
-fn error_detail(nacks: &[Nack]) -> Status {
+pub(crate) fn error_detail(nacks: &[Nack]) -> Status {
     let mut message = String::new();
     for (index, nack) in nacks.iter().enumerate() {
         if message.len() + nack.message.len() > MAX_NACK_TEXT && index > 0 {

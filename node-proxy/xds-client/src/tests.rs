@@ -15,7 +15,9 @@ use heddle_proto::{
 };
 use proptest::prelude::*;
 
-use crate::{Backoff, Handler, Nack, Session, Settings, Update};
+use crate::{Backoff, Handler, Nack, Session, Settings, Update, Variant};
+
+mod world;
 
 /// Wants some routes and refuses some names.
 #[derive(Default)]
@@ -138,7 +140,7 @@ fn what_the_handler_had_before_is_not_awaited() {
 
 /// Everything a node proxy asks for, wanted in the worst order.
 fn all_wanted() -> (Session, Fake) {
-    let mut wildcards = Settings::node_wildcards();
+    let mut wildcards = Settings::node_wildcards(Variant::Delta);
     wildcards.reverse();
     let mut fake = Fake::default();
     fake.want(type_url::SECRET, &["ROOTCA"]);
@@ -228,6 +230,29 @@ fn a_response_that_was_not_asked_for_is_not_answered() {
     let reaction = session.answer(response("type.googleapis.com/x", &["a"]), &mut fake);
     assert!(reaction.requests.is_empty() && reaction.nacks.is_none());
     assert!(fake.updates.is_empty());
+}
+
+#[test]
+fn names_that_nobody_asked_for_are_dropped() {
+    let mut fake = Fake::default();
+    fake.want(type_url::CLUSTER_LOAD_ASSIGNMENT, &["a"]);
+    let mut session = session();
+    session.open(&fake);
+    let huge = response(type_url::CLUSTER_LOAD_ASSIGNMENT, &["a", "huge"]);
+    session.answer(huge, &mut fake);
+    assert_eq!(fake.updates[0].resources.len(), 1);
+}
+
+#[test]
+fn names_that_a_server_never_speaks_of_are_given_up() {
+    let (mut fake, mut session) = (Fake::default(), session());
+    fake.want(type_url::SECRET, &["ROOTCA"]);
+    session.open(&fake);
+    session.answer(response(type_url::CLUSTER, &[]), &mut fake);
+    session.give_up();
+    assert!(!session.is_complete(), "listeners are awaited");
+    session.answer(response(type_url::LISTENER, &[]), &mut fake);
+    assert!(session.is_complete());
 }
 
 #[test]

@@ -154,7 +154,7 @@ fn the_node_proxy_understands_whatever_the_control_plane_sends() {
             let config = store.shared().load_full();
             knows_its_pods(&case, &mesh, &node.0, &config);
             assert_eq!(config.dns.is_empty(), mesh.services.is_empty(), "{case}");
-            assert_eq!(config.gateways.len(), mesh.gateways.len(), "{case}");
+            assert_eq!(config.bound.len(), mesh.gateways.len(), "{case}");
             assert_eq!(
                 config.address_sets.0.len(),
                 mesh.address_sets.len(),

@@ -31,14 +31,16 @@ use super::{
     error::{At, Decoded, refuse, unsupported},
     values::{duration, host_and_port, named, socket_address},
 };
-use crate::{Cluster, ClusterKind, Endpoint, EndpointHealth, EndpointSet, UpstreamHttp};
+use crate::{
+    Cluster, ClusterKind, ClusterTls, Endpoint, EndpointHealth, EndpointSet, UpstreamHttp,
+};
 
 /// cluster.v3.Cluster.connect_timeout, if absent.
 const DEFAULT_CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Decodes a Cluster, with its endpoints if they stand in it (type STATIC).
 ///
-/// What would protect, encrypt or steer traffic and is not understood is refused (TLS to the endpoints, subsets, hashing,
+/// What would protect, encrypt or steer traffic and is not understood is refused (subsets, hashing,
 /// tunnels). What only tunes it is not looked at: circuit breakers, outlier detection, health checks, DNS settings,
 /// statistics.
 pub fn cluster(name: &str, any: &Any) -> Decoded<(Cluster, Option<EndpointSet>)> {
@@ -57,17 +59,18 @@ pub fn cluster(name: &str, any: &Any) -> Decoded<(Cluster, Option<EndpointSet>)>
         kind,
         http: upstream_http(&wire).at("typed_extension_protocol_options")?,
         connect_timeout,
+        tls: tls(&wire).at("transport_socket")?,
     };
     Ok((cluster, endpoints))
 }
 
+fn tls(wire: &WireCluster) -> Decoded<ClusterTls> {
+    let told = wire.transport_socket.as_ref().map(super::tls::client);
+    let told = told.transpose()?.flatten();
+    Ok(told.map_or(ClusterTls::None, |told| ClusterTls::Told(Arc::new(told))))
+}
+
 fn refuse_extras(wire: &WireCluster) -> Decoded<()> {
-    let plain = |name: &str| name == "envoy.transport_sockets.raw_buffer";
-    let encrypted = wire
-        .transport_socket
-        .as_ref()
-        .is_some_and(|socket| !plain(&socket.name));
-    unsupported(encrypted, "transport_socket")?;
     unsupported(
         !wire.transport_socket_matches.is_empty(),
         "transport_socket_matches",

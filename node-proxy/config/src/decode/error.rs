@@ -27,7 +27,7 @@ impl DecodeError {
         &self.problem
     }
 
-    fn within(mut self, outer: impl fmt::Display) -> Self {
+    pub(crate) fn within(mut self, outer: impl fmt::Display) -> Self {
         self.field = match self.field.as_str() {
             "" => outer.to_string(),
             inner => format!("{outer}.{inner}"),

@@ -12,16 +12,19 @@ use heddle_proto::{
             network::{
                 http_connection_manager::v3::{HttpConnectionManager, HttpFilter, http_filter},
                 rbac::v3::Rbac as NetworkRbac,
-                tcp_proxy::v3::{TcpProxy, tcp_proxy::ClusterSpecifier},
+                tcp_proxy::v3::{
+                    TcpProxy,
+                    tcp_proxy::{ClusterSpecifier, weighted_cluster::ClusterWeight},
+                },
             },
         },
     },
     google::protobuf::Any,
     names, unpack,
 };
-use heddle_routing::ClusterName;
+use heddle_routing::{ClusterName, HeaderOps, WeightedCluster, WeightedClusters};
 
-use super::error::{At, Decoded, refuse, unsupported};
+use super::error::{At, Decoded, each, refuse, unsupported};
 use super::values::type_name;
 
 /// The filters of a chain.
@@ -36,8 +39,8 @@ pub(super) struct Chain {
 
 /// What comes last in a chain.
 pub(super) enum Terminal {
-    /// Bytes, to a cluster.
-    Tcp(ClusterName),
+    /// Bytes, to clusters by weight; all of them have names.
+    Tcp(WeightedClusters),
     /// HTTP.
     Http(Box<HttpConnectionManager>),
 }
@@ -99,7 +102,7 @@ fn terminal(filter: &Filter, rules: &mut Rules) -> Decoded<Terminal> {
     let name = type_name(any);
     if name == TcpProxy::full_name() {
         let proxy: TcpProxy = unpack(any)?;
-        return Ok(Terminal::Tcp(tcp_cluster(&proxy)?));
+        return Ok(Terminal::Tcp(tcp_clusters(&proxy)?));
     }
     if name == HttpConnectionManager::full_name() {
         let manager: HttpConnectionManager = unpack(any)?;
@@ -123,16 +126,49 @@ fn network_config(filter: &Filter) -> Decoded<&Any> {
     }
 }
 
-fn tcp_cluster(proxy: &TcpProxy) -> Decoded<ClusterName> {
+fn tcp_clusters(proxy: &TcpProxy) -> Decoded<WeightedClusters> {
     unsupported(proxy.tunneling_config.is_some(), "tunneling_config")?;
     unsupported(proxy.metadata_match.is_some(), "metadata_match")?;
     unsupported(proxy.on_demand.is_some(), "on_demand")?;
     match &proxy.cluster_specifier {
-        Some(ClusterSpecifier::Cluster(name)) if !name.is_empty() => Ok(name.as_str().into()),
-        Some(ClusterSpecifier::WeightedClusters(_)) => {
-            refuse("not understood by this proxy").at("weighted_clusters")
+        Some(ClusterSpecifier::Cluster(name)) => {
+            weighted(vec![tcp_cluster(name, 1).at("cluster")?]).at("cluster")
         }
-        _ => refuse("missing").at("cluster"),
+        Some(ClusterSpecifier::WeightedClusters(wire)) => {
+            let clusters = each("clusters", &wire.clusters, |cluster: &ClusterWeight| {
+                unsupported(cluster.metadata_match.is_some(), "metadata_match")?;
+                tcp_cluster(&cluster.name, cluster.weight).at("name")
+            });
+            clusters.and_then(weighted).at("weighted_clusters")
+        }
+        None => refuse("missing").at("cluster"),
+    }
+}
+
+fn tcp_cluster(name: &str, weight: u32) -> Decoded<WeightedCluster> {
+    if name.is_empty() {
+        return refuse("missing");
+    }
+    Ok(WeightedCluster {
+        cluster: Some(name.into()),
+        weight,
+        request_headers: HeaderOps::default(),
+        response_headers: HeaderOps::default(),
+    })
+}
+
+fn weighted(clusters: Vec<WeightedCluster>) -> Decoded<WeightedClusters> {
+    match WeightedClusters::new(clusters) {
+        Some(clusters) => Ok(clusters),
+        None => refuse("the sum of weights is 0"),
+    }
+}
+
+/// Where everything goes, if it goes to one cluster.
+pub(super) fn only(clusters: &WeightedClusters) -> Decoded<ClusterName> {
+    match clusters.iter().as_slice() {
+        [only] => Ok(only.cluster.clone().unwrap_or_default()),
+        _ => refuse("only understood in a listener that is bound").at("weighted_clusters"),
     }
 }
 

@@ -13,20 +13,21 @@ use heddle_proto::{
             HttpConnectionManager, http_connection_manager::RouteSpecifier,
         },
     },
-    google::protobuf::Any,
+    google::protobuf::{Any, BoolValue},
     heddle::v1::{ListenerScope, listener_scope::Kind},
     names, unpack,
 };
-use heddle_routing::{ClusterName, RouteTable};
+use heddle_routing::{RouteTable, WeightedClusters};
 
 use super::{
-    error::{At, Decoded, each, refuse, unsupported},
+    error::{At, DecodeError, Decoded, each, refuse, unsupported},
     filters::{self, Terminal},
     pod,
     route_configuration::route_table,
+    tls,
     values::{named, socket_address},
 };
-use crate::{GatewayListener, OutboundListener, OutboundProtocol, PodConfig};
+use crate::{BoundListener, BoundProtocol, OutboundListener, OutboundProtocol, PodConfig};
 
 /// A listener of any kind.
 #[derive(Clone, Debug)]
@@ -35,12 +36,12 @@ pub enum Listener {
     Outbound(Arc<OutboundListener>, Option<Arc<RouteTable>>),
     /// For what a pod receives.
     Pod(Arc<PodConfig>),
-    /// For what comes from outside; with its route table if that stands in the listener itself.
-    Gateway(Arc<GatewayListener>, Option<Arc<RouteTable>>),
+    /// On the node's own addresses; with its route table if that stands in the listener itself.
+    Bound(Arc<BoundListener>, Option<Arc<RouteTable>>),
 }
 
-/// Decodes a Listener. Its kind is told by `ListenerScope` in its metadata; without that, direction OUTBOUND means a
-/// listener for what the pods of all namespaces send.
+/// Decodes a Listener. Its kind is told by `ListenerScope` in its metadata. Without that, direction OUTBOUND means a
+/// listener for what the pods of all namespaces send, and any other one that is bound as any Envoy would bind it.
 pub fn listener(name: &str, any: &Any, trust_domain: &TrustDomain) -> Decoded<Listener> {
     let wire: WireListener = named(any, name, |listener: &WireListener| &listener.name)?;
     unsupported(wire.filter_chain_matcher.is_some(), "filter_chain_matcher")?;
@@ -69,7 +70,10 @@ pub fn listener(name: &str, any: &Any, trust_domain: &TrustDomain) -> Decoded<Li
         }
         (None, Ok(TrafficDirection::Outbound)) => outbound(&wire, None),
         (Some(Kind::Gateway(_)), Ok(TrafficDirection::Unspecified)) => gateway(&wire),
-        (None, _) => refuse(format_args!("has no {}", names::LISTENER_SCOPE)).at("metadata"),
+        (None, Ok(TrafficDirection::Unspecified | TrafficDirection::Inbound)) => {
+            bound(&wire, false)
+        }
+        (None, Err(_)) => refuse("unknown").at("traffic_direction"),
         (Some(_), _) => refuse("contradicts the listener's scope").at("traffic_direction"),
     }
 }
@@ -117,22 +121,26 @@ pub(super) fn refuse_other_conditions(conditions: &FilterChainMatch) -> Decoded<
 /// What a chain of an outbound or a Gateway listener leads to.
 enum Leads {
     ToRoutes(Arc<str>, Option<Arc<RouteTable>>),
-    ToCluster(ClusterName),
+    ToClusters(WeightedClusters),
 }
 
 fn leads(listener: &str, chain: &FilterChain) -> Decoded<Leads> {
-    unsupported(chain.transport_socket.is_some(), "transport_socket")?;
     let filters = filters::chain(chain)?;
     if filters.network_policy.is_some() || filters.authorization.is_some() {
         return refuse("RBAC is only understood in a pod's listener").at("filters");
     }
     match filters.terminal {
-        Terminal::Tcp(cluster) => Ok(Leads::ToCluster(cluster)),
+        Terminal::Tcp(clusters) => Ok(Leads::ToClusters(clusters)),
         Terminal::Http(manager) => {
             let (routes, table) = routes(listener, &manager).at("filters")?;
             Ok(Leads::ToRoutes(routes, table))
         }
     }
+}
+
+fn in_plain_text(listener: &str, chain: &FilterChain) -> Decoded<Leads> {
+    unsupported(chain.transport_socket.is_some(), "transport_socket")?;
+    leads(listener, chain)
 }
 
 /// The name of the route table, and the table itself if it stands in the listener. Such a table is kept under a name that
@@ -156,6 +164,11 @@ fn routes(
         }
         None => refuse("missing").at("route_specifier"),
     }
+}
+
+/// An address that is another listener's.
+pub(crate) fn taken(by: &str) -> DecodeError {
+    DecodeError::new(format_args!("is the listener {by:?}'s already")).within("address")
 }
 
 /// Under which name a table that stands in a listener is kept.
@@ -189,13 +202,13 @@ fn outbound_protocol(wire: &WireListener) -> Decoded<(OutboundProtocol, Option<A
     let default = wire
         .default_filter_chain
         .as_ref()
-        .map(|chain| leads(&wire.name, chain).at("default_filter_chain"))
+        .map(|chain| in_plain_text(&wire.name, chain).at("default_filter_chain"))
         .transpose()?;
     let mut for_http = None;
     let mut for_all = default;
     for (index, chain) in wire.filter_chains.iter().enumerate() {
         let detected = detects_http(chain).at_index("filter_chains", index)?;
-        let leads = leads(&wire.name, chain).at_index("filter_chains", index)?;
+        let leads = in_plain_text(&wire.name, chain).at_index("filter_chains", index)?;
         let place = if detected {
             &mut for_http
         } else {
@@ -210,8 +223,12 @@ fn outbound_protocol(wire: &WireListener) -> Decoded<(OutboundProtocol, Option<A
         (None, Some(Leads::ToRoutes(routes, table))) => {
             Ok((OutboundProtocol::Http { routes }, table))
         }
-        (None, Some(Leads::ToCluster(cluster))) => Ok((OutboundProtocol::Opaque { cluster }, None)),
-        (Some(Leads::ToRoutes(routes, table)), Some(Leads::ToCluster(cluster))) => {
+        (None, Some(Leads::ToClusters(clusters))) => {
+            let cluster = filters::only(&clusters).at("filter_chains")?;
+            Ok((OutboundProtocol::Opaque { cluster }, None))
+        }
+        (Some(Leads::ToRoutes(routes, table)), Some(Leads::ToClusters(clusters))) => {
+            let cluster = filters::only(&clusters).at("filter_chains")?;
             Ok((OutboundProtocol::Detect { routes, cluster }, table))
         }
         (None, None) => refuse("must not be empty").at("filter_chains"),
@@ -245,11 +262,20 @@ fn detects_http(chain: &FilterChain) -> Decoded<bool> {
 }
 
 fn gateway(wire: &WireListener) -> Decoded<Listener> {
-    unsupported(wire.default_filter_chain.is_some(), "default_filter_chain")?;
-    unsupported(
-        !wire.additional_addresses.is_empty(),
-        "additional_addresses",
-    )?;
+    let listener = bound(wire, true)?;
+    match &listener {
+        Listener::Bound(bound, _) if bound.tls.is_some() => {
+            refuse("not understood by this proxy").at("filter_chains[0].transport_socket")
+        }
+        Listener::Bound(bound, _) if matches!(bound.protocol, BoundProtocol::Opaque { .. }) => {
+            refuse("must end in an http_connection_manager").at("filter_chains[0].filters")
+        }
+        _ => Ok(listener),
+    }
+}
+
+fn bound(wire: &WireListener, is_gateways: bool) -> Decoded<Listener> {
+    refuse_other_binding(wire)?;
     let [chain] = wire.filter_chains.as_slice() else {
         return refuse("must be exactly one").at("filter_chains");
     };
@@ -257,14 +283,49 @@ fn gateway(wire: &WireListener) -> Decoded<Listener> {
         chain.filter_chain_match.is_some(),
         "filter_chains[0].filter_chain_match",
     )?;
-    let Leads::ToRoutes(routes, table) = leads(&wire.name, chain).at_index("filter_chains", 0)?
-    else {
-        return refuse("must end in an http_connection_manager").at("filter_chains[0].filters");
+    let socket = chain.transport_socket.as_ref();
+    let tls = socket.map(tls::server).transpose();
+    let tls = tls.at("filter_chains[0].transport_socket")?;
+    let (protocol, table) = match leads(&wire.name, chain).at_index("filter_chains", 0)? {
+        Leads::ToRoutes(routes, table) => (BoundProtocol::Http { routes }, table),
+        Leads::ToClusters(clusters) => {
+            let clusters = Arc::new(clusters);
+            (BoundProtocol::Opaque { clusters }, None)
+        }
     };
-    let listener = GatewayListener {
+    let listener = BoundListener {
         name: wire.name.as_str().into(),
         address: socket_address(wire.address.as_ref()).at("address")?,
-        routes,
+        protocol,
+        tls: tls.flatten().map(Arc::new),
+        is_gateways,
     };
-    Ok(Listener::Gateway(Arc::new(listener), table))
+    Ok(Listener::Bound(Arc::new(listener), table))
+}
+
+/// Refuses what would make connections arrive otherwise than at the one address, or with other bytes than the client's.
+fn refuse_other_binding(wire: &WireListener) -> Decoded<()> {
+    const HARMLESS: [&str; 2] = [
+        "envoy.filters.listener.http_inspector",
+        "envoy.filters.listener.tls_inspector",
+    ];
+    let is = |value: &Option<BoolValue>| value.as_ref().is_some_and(|value| value.value);
+    if wire.bind_to_port.as_ref().is_some_and(|bind| !bind.value) {
+        let text = format!("false is only understood with {}", names::LISTENER_SCOPE);
+        return refuse(text).at("bind_to_port");
+    }
+    unsupported(is(&wire.use_original_dst), "use_original_dst")?;
+    unsupported(is(&wire.transparent), "transparent")?;
+    unsupported(wire.default_filter_chain.is_some(), "default_filter_chain")?;
+    unsupported(
+        !wire.additional_addresses.is_empty(),
+        "additional_addresses",
+    )?;
+    each("listener_filters", &wire.listener_filters, |filter| {
+        if HARMLESS.contains(&filter.name.as_str()) {
+            return Ok(());
+        }
+        refuse(format_args!("unknown listener filter {:?}", filter.name))
+    })?;
+    Ok(())
 }

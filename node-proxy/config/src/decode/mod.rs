@@ -22,6 +22,7 @@ mod regex;
 mod retry;
 mod route_action;
 mod route_configuration;
+mod tls;
 mod values;
 mod workload;
 
@@ -36,9 +37,11 @@ pub use dns::dns_table;
 pub use error::DecodeError;
 pub use listener::{Listener, listener};
 pub use regex::MAX_PATTERN;
+pub use tls::{Secret, secret};
 pub use workload::{Resident, address_set, trust_bundle, workload};
 
 pub(crate) use cluster::inline_name as inline_endpoints;
+pub(crate) use listener::taken;
 
 /// Decodes a RouteConfiguration.
 pub fn route_configuration(name: &str, any: &Any) -> Result<RouteTable, DecodeError> {

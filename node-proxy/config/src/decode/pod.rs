@@ -161,10 +161,12 @@ fn chain(wire: &FilterChain, identity: &SpiffeId) -> Decoded<PodChain> {
         .map(|value| port(value.value));
     let filters = filters::chain(wire)?;
     let http = match filters.terminal {
-        Terminal::Tcp(cluster) if &*cluster == LOCAL => None,
-        Terminal::Tcp(cluster) => {
-            return refuse(format_args!("leads to {cluster:?}, not to \"local\"")).at("filters");
-        }
+        Terminal::Tcp(clusters) => match &*filters::only(&clusters).at("filters")? {
+            LOCAL => None,
+            other => {
+                return refuse(format_args!("leads to {other:?}, not to \"local\"")).at("filters");
+            }
+        },
         Terminal::Http(manager) => Some(inbound_http(&manager).at("filters")?),
     };
     Ok(PodChain {

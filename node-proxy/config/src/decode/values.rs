@@ -122,6 +122,15 @@ pub(crate) fn limit(value: &protobuf::Duration) -> Decoded<Option<Duration>> {
     Ok(Some(duration(value)?).filter(|limit| !limit.is_zero()))
 }
 
+/// Bytes in the message itself.
+pub(crate) fn inline_bytes(source: &DataSource) -> Decoded<&[u8]> {
+    match &source.specifier {
+        Some(Specifier::InlineString(text)) => Ok(text.as_bytes()),
+        Some(Specifier::InlineBytes(bytes)) => Ok(bytes),
+        _ => refuse("must be inline_string or inline_bytes"),
+    }
+}
+
 /// A text in the message itself.
 pub(crate) fn inline_text(source: &DataSource) -> Decoded<Arc<str>> {
     match &source.specifier {

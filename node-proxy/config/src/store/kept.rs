@@ -136,6 +136,10 @@ impl<T: Clone> Kept<T> {
             .map(|(name, entry)| (name, &entry.value))
     }
 
+    pub(super) fn get(&self, name: &str) -> Option<&T> {
+        self.entries.get(name).map(|entry| &entry.value)
+    }
+
     pub(super) fn contains(&self, name: &str) -> bool {
         self.entries.contains_key(name)
     }
@@ -148,12 +152,21 @@ impl<T: Clone> Kept<T> {
 
     /// All of them, as they were sent.
     pub(super) fn as_update(&self, type_url: &str) -> Update {
+        self.as_update_of(type_url, |_| true)
+    }
+
+    /// Some of them, as they were sent.
+    pub(super) fn as_update_of(&self, type_url: &str, wanted: impl Fn(&T) -> bool) -> Update {
         let resource = |(name, entry): (&Arc<str>, &Entry<T>)| {
             (name.to_string(), entry.version.clone(), entry.body.clone())
         };
+        let entries = self
+            .entries
+            .iter()
+            .filter(|(_, entry)| wanted(&entry.value));
         Update {
             type_url: type_url.to_owned(),
-            resources: self.entries.iter().map(resource).collect(),
+            resources: entries.map(resource).collect(),
             removed: Vec::new(),
         }
     }

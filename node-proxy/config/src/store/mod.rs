@@ -3,11 +3,13 @@
 mod kept;
 mod listeners;
 mod residents;
+mod upstreams;
 
 #[cfg(test)]
 mod tests;
 
 use std::{
+    cell::RefCell,
     collections::{BTreeSet, HashMap},
     net::IpAddr,
     sync::Arc,
@@ -15,18 +17,19 @@ use std::{
 
 use arc_swap::ArcSwap;
 use heddle_identity::TrustDomain;
-use heddle_proto::type_url;
+use heddle_proto::{names::ROOT_CA_SECRET, type_url};
 use heddle_routing::RouteTable;
 
 use self::{
     kept::{Kept, Outcome},
-    listeners::{Active, awaited},
+    listeners::{Active, Addresses, awaited, tls_of},
     residents::Claims,
+    upstreams::Upstreams,
 };
 use crate::{
-    Cluster, ClusterKind, DnsRecord, EndpointSet, Nack, ProxyConfig, Referenced, SharedConfig,
-    Update,
-    decode::{self, Listener, Resident},
+    Cluster, ClusterKind, ClusterTls, DnsRecord, EndpointSet, Nack, ProxyConfig, Referenced,
+    SharedConfig, Update,
+    decode::{self, Listener, Resident, Secret},
 };
 
 /// All resources that the proxy was told, and the configuration made of them.
@@ -43,11 +46,12 @@ pub struct Store {
     endpoints: Kept<Arc<EndpointSet>>,
     workloads: Kept<Resident>,
     address_sets: Kept<Arc<BTreeSet<IpAddr>>>,
-    secrets: Kept<Arc<str>>,
+    secrets: Kept<Secret>,
     dns: Kept<Vec<Arc<DnsRecord>>>,
     /// Route tables that were refused or do not exist, and are referred to.
     missing_routes: BTreeSet<String>,
     active: Active,
+    upstreams: Upstreams,
     claims: Claims,
     /// As published; changed first, then cloned (pointers only) and swapped in.
     config: ProxyConfig,
@@ -77,6 +81,7 @@ impl Store {
             dns: Kept::default(),
             missing_routes: BTreeSet::new(),
             active: Active::default(),
+            upstreams: Upstreams::default(),
             claims: Claims::default(),
             config: ProxyConfig::default(),
             shared: Arc::new(ArcSwap::default()),
@@ -129,8 +134,20 @@ impl Store {
                 ClusterKind::Eds(name) if kept.endpoints.is_none() => Some(name.to_string()),
                 _ => None,
             });
+        let waiting = self.listeners.iter().filter_map(|(_, l)| tls_of(l));
+        let secrets = waiting
+            .map(|tls| &*tls.certificate)
+            .chain(self.active.secrets())
+            .chain(self.upstreams.secrets())
+            .chain(
+                self.clusters
+                    .iter()
+                    .flat_map(|(_, kept)| upstreams::secrets_of(&kept.cluster.tls)),
+            )
+            .map(str::to_owned);
         Referenced {
             routes: routes.collect(),
+            secrets: secrets.collect(),
             endpoints: endpoints.collect(),
         }
     }
@@ -160,7 +177,10 @@ impl Store {
             type_url::CLUSTER_LOAD_ASSIGNMENT => self.endpoints.as_update(url),
             type_url::WORKLOAD => self.workloads.as_update(url),
             type_url::ADDRESS_SET => self.address_sets.as_update(url),
-            type_url::SECRET => self.secrets.as_update(url),
+            // Keys are never written down.
+            type_url::SECRET => self
+                .secrets
+                .as_update_of(url, |secret| secret.certificate().is_none()),
             _ => self.dns.as_update(type_url::DNS_TABLE),
         });
         all.filter(|update| !update.resources.is_empty()).collect()
@@ -168,8 +188,13 @@ impl Store {
 
     fn apply_listeners(&mut self, update: Update) -> (bool, Vec<Nack>) {
         let trust_domain = &self.trust_domain;
+        let addresses = RefCell::new(Addresses::beside(&self.listeners, &update));
         let Outcome { changes, nacks } = self.listeners.apply(update, |name, body| {
-            decode::listener(name, body, trust_domain)
+            let listener = decode::listener(name, body, trust_domain)?;
+            match addresses.borrow_mut().claim(&listener) {
+                Ok(()) => Ok(listener),
+                Err(other) => Err(decode::taken(&other)),
+            }
         });
         if changes.is_empty() {
             return (false, nacks);
@@ -181,12 +206,17 @@ impl Store {
         }
         self.missing_routes
             .retain(|name| referenced.routes.contains(name));
+        self.retain_secrets(referenced.secrets);
         (true, nacks)
     }
 
     fn settle_listeners(&mut self) {
-        self.active
-            .settle(&self.listeners, &self.missing_routes, &mut self.config);
+        self.active.settle(
+            &self.listeners,
+            &self.missing_routes,
+            &self.secrets,
+            &mut self.config,
+        );
     }
 
     fn apply_routes(&mut self, update: Update) -> (bool, Vec<Nack>) {
@@ -227,21 +257,69 @@ impl Store {
             return (false, nacks);
         }
         for change in changes {
-            let inline: Arc<str> = decode::inline_endpoints(&change.name).into();
-            let endpoints = change.new.as_ref().and_then(|kept| kept.endpoints.clone());
-            match endpoints {
-                Some(endpoints) => self.config.endpoints.insert(inline, endpoints),
-                None => self.config.endpoints.remove(&inline),
-            };
-            match change.new {
-                Some(kept) => self.config.clusters.insert(change.name, kept.cluster),
-                None => self.config.clusters.remove(&change.name),
-            };
+            if change.new.is_none() {
+                self.upstreams.forget(&change.name);
+                self.publish_cluster(&change.name, None);
+            } else {
+                self.settle_cluster(&change.name);
+            }
         }
-        for name in self.endpoints.retain(&self.referenced().endpoints) {
+        let referenced = self.referenced();
+        for name in self.endpoints.retain(&referenced.endpoints) {
             self.config.endpoints.remove(&name);
         }
+        self.retain_secrets(referenced.secrets);
         (true, nacks)
+    }
+
+    /// Brings a cluster into force; one that waits for what its TLS needs leaves its predecessor there.
+    fn settle_cluster(&mut self, name: &Arc<str>) {
+        let Some(kept) = self.clusters.get(name).cloned() else {
+            return;
+        };
+        let tls = match &kept.cluster.tls {
+            ClusterTls::Told(told) => match self.upstreams.ready(name, told, &self.secrets) {
+                Some(ready) => ClusterTls::Ready(ready),
+                None => return,
+            },
+            other => {
+                self.upstreams.forget(name);
+                other.clone()
+            }
+        };
+        let cluster = match tls == kept.cluster.tls {
+            true => kept.cluster,
+            false => Arc::new(Cluster {
+                tls,
+                ..Cluster::clone(&kept.cluster)
+            }),
+        };
+        let endpoints = kept.endpoints;
+        self.publish_cluster(name, Some(KeptCluster { cluster, endpoints }));
+    }
+
+    fn publish_cluster(&mut self, name: &Arc<str>, kept: Option<KeptCluster>) {
+        let inline: Arc<str> = decode::inline_endpoints(name).into();
+        match kept.as_ref().and_then(|kept| kept.endpoints.clone()) {
+            Some(endpoints) => self.config.endpoints.insert(inline, endpoints),
+            None => self.config.endpoints.remove(&inline),
+        };
+        match kept {
+            Some(kept) => self.config.clusters.insert(Arc::clone(name), kept.cluster),
+            None => self.config.clusters.remove(name),
+        };
+    }
+
+    /// Clusters that speak TLS, with what their secrets are now.
+    fn settle_encrypted_clusters(&mut self) {
+        let encrypted = self
+            .clusters
+            .iter()
+            .filter(|(_, kept)| matches!(kept.cluster.tls, ClusterTls::Told(_)));
+        let names: Vec<Arc<str>> = encrypted.map(|(name, _)| Arc::clone(name)).collect();
+        for name in names {
+            self.settle_cluster(&name);
+        }
     }
 
     fn apply_endpoints(&mut self, update: Update) -> (bool, Vec<Nack>) {
@@ -284,13 +362,29 @@ impl Store {
         (changed, nacks)
     }
 
-    fn apply_secrets(&mut self, update: Update) -> (bool, Vec<Nack>) {
-        let Outcome { changes, nacks } = self.secrets.apply(update, decode::trust_bundle);
-        let changed = !changes.is_empty();
-        for change in changes {
-            self.config.trust_bundle = change.new.unwrap_or_default();
+    fn apply_secrets(&mut self, mut update: Update) -> (bool, Vec<Nack>) {
+        // A listener's certificate is used until there is another one, or the listener goes (as Envoy does).
+        update.removed.retain(|name| name == ROOT_CA_SECRET);
+        let Outcome { changes, nacks } = self.secrets.apply(update, decode::secret);
+        if changes.is_empty() {
+            return (false, nacks);
         }
-        (changed, nacks)
+        if changes.iter().any(|change| &*change.name == ROOT_CA_SECRET) {
+            self.config.trust_bundle = match self.secrets.get(ROOT_CA_SECRET) {
+                Some(Secret::TrustBundle(pem)) => Arc::clone(pem),
+                _ => Arc::default(),
+            };
+        }
+        self.settle_listeners();
+        self.settle_encrypted_clusters();
+        self.retain_secrets(self.referenced().secrets);
+        (true, nacks)
+    }
+
+    /// Drops keys that nothing refers to any more.
+    fn retain_secrets(&mut self, mut referenced: BTreeSet<String>) {
+        referenced.insert(ROOT_CA_SECRET.to_owned());
+        self.secrets.retain(&referenced);
     }
 
     fn apply_dns(&mut self, update: Update) -> (bool, Vec<Nack>) {

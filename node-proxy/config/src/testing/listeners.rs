@@ -21,7 +21,12 @@ use heddle_proto::{
                         http_connection_manager::RouteSpecifier, http_filter,
                     },
                     rbac::v3::Rbac as NetworkRbac,
-                    tcp_proxy::v3::{TcpProxy, tcp_proxy::ClusterSpecifier},
+                    tcp_proxy::v3::{
+                        TcpProxy,
+                        tcp_proxy::{
+                            ClusterSpecifier, WeightedCluster, weighted_cluster::ClusterWeight,
+                        },
+                    },
                 },
             },
             transport_sockets::tls::v3::{
@@ -144,6 +149,31 @@ pub(crate) fn gateway(name: &str, port: u32) -> Listener {
         traffic_direction: TrafficDirection::Unspecified.into(),
         ..outbound(name, "0.0.0.0", port, vec![http(rds(name))])
     }
+}
+
+/// A listener of a control plane that is not Heddle's.
+pub(crate) fn plain(name: &str, port: u32, filter: Filter) -> Listener {
+    Listener {
+        name: name.to_owned(),
+        address: Some(address("127.0.0.1", port)),
+        filter_chains: vec![chain(vec![filter])],
+        ..Listener::default()
+    }
+}
+
+pub(crate) fn tcp_split(shares: &[(&str, u32)]) -> Filter {
+    let cluster = |(name, weight): &(&str, u32)| ClusterWeight {
+        name: (*name).to_owned(),
+        weight: *weight,
+        ..ClusterWeight::default()
+    };
+    let config = TcpProxy {
+        cluster_specifier: Some(ClusterSpecifier::WeightedClusters(WeightedCluster {
+            clusters: shares.iter().map(cluster).collect(),
+        })),
+        ..TcpProxy::default()
+    };
+    filter("envoy.filters.network.tcp_proxy", &config)
 }
 
 pub(crate) const POD: &str = "pod/shop/cart-7d4";

@@ -3,10 +3,12 @@
 mod listeners;
 mod policies;
 mod routes;
+mod tls;
 
 pub(crate) use listeners::*;
 pub(crate) use policies::*;
 pub(crate) use routes::*;
+pub(crate) use tls::*;
 
 use heddle_identity::TrustDomain;
 use heddle_proto::{

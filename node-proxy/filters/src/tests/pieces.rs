@@ -115,7 +115,13 @@ fn what_a_pod_says_about_forwarding_stays_and_a_gateway_adds_the_client() {
         if let Some(given) = given {
             headers.insert("x-forwarded-for", HeaderValue::from_static(given));
         }
-        forwarded::set(&mut headers, direction, address, 7);
+        forwarded::set(
+            &mut headers,
+            &http::uri::Scheme::HTTP,
+            direction,
+            address,
+            7,
+        );
         headers["x-forwarded-for"].to_str().unwrap().to_owned()
     };
     assert_eq!(set(Direction::Outbound, None), "10.1.0.5");
@@ -130,12 +136,24 @@ fn what_a_pod_says_about_forwarding_stays_and_a_gateway_adds_the_client() {
 fn a_request_id_is_a_uuid_and_one_that_is_there_stays() {
     let mut headers = HeaderMap::new();
     let address = "10.1.0.5".parse().unwrap();
-    forwarded::set(&mut headers, Direction::Outbound, address, u128::MAX);
+    forwarded::set(
+        &mut headers,
+        &http::uri::Scheme::HTTP,
+        Direction::Outbound,
+        address,
+        u128::MAX,
+    );
     assert_eq!(
         headers["x-request-id"],
         "ffffffff-ffff-4fff-bfff-ffffffffffff"
     );
-    forwarded::set(&mut headers, Direction::Outbound, address, 0);
+    forwarded::set(
+        &mut headers,
+        &http::uri::Scheme::HTTP,
+        Direction::Outbound,
+        address,
+        0,
+    );
     assert_eq!(
         headers["x-request-id"],
         "ffffffff-ffff-4fff-bfff-ffffffffffff"

@@ -113,6 +113,7 @@ pub(super) fn answer(status: u16, body: Body) -> Answer {
             address: "10.1.0.9:8080".parse().unwrap(),
             workload: None,
             mtls: true,
+            tls: None,
         },
     }
 }

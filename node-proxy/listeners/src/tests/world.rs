@@ -316,6 +316,7 @@ pub(super) fn target() -> Target {
     Target {
         address: at("10.1.0.77:8080"),
         workload: None,
+        tls: None,
         mtls: true,
     }
 }

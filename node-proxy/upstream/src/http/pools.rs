@@ -9,7 +9,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use heddle_config::PodUid;
+use heddle_config::{ClientTls, Inside, PodUid};
 
 use crate::{
     Origin, Target, UpstreamSettings,
@@ -30,6 +30,7 @@ pub(crate) struct HttpKey {
     /// Who is there, if known; and whether it was proven.
     peer: Option<Peer>,
     mtls: bool,
+    tls: Option<ClientTls>,
 }
 
 impl HttpKey {
@@ -39,6 +40,7 @@ impl HttpKey {
             address: target.address,
             peer: target.workload.as_deref().map(Peer::of),
             mtls: target.mtls,
+            tls: target.tls.clone(),
         }
     }
 }
@@ -83,7 +85,7 @@ impl HttpPools {
         if !fresh && let Some(connection) = idle.take() {
             return Ok((connection, true));
         }
-        let dialed = dialer.dial(from, target, limit).await?;
+        let dialed = dialer.dial(from, target, limit, Inside::Http1).await?;
         let connection = http1::handshake(dialed, idle).await?;
         self.made.set(self.made.get() + 1);
         Ok((connection, false))
@@ -107,7 +109,7 @@ impl HttpPools {
         if let Some(place) = shared.take(most) {
             return Ok((place, true));
         }
-        let Dialed { io, way } = dialer.dial(from, target, limit).await?;
+        let Dialed { io, way } = dialer.dial(from, target, limit, Inside::Http2).await?;
         let sender = http2::handshake(io).await?;
         self.made.set(self.made.get() + 1);
         Ok((shared.add(sender, way), false))

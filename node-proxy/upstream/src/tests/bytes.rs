@@ -136,6 +136,7 @@ async fn clusters_that_cannot_be_connected_to_are_told_apart() {
                 kind: ClusterKind::Alias("example.com".into()),
                 http: UpstreamHttp::AsClient,
                 connect_timeout: Duration::from_secs(1),
+                tls: heddle_config::ClusterTls::None,
             };
             config.clusters.insert("alias".into(), Arc::new(alias));
         });

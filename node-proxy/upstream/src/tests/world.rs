@@ -154,6 +154,7 @@ impl World {
                 kind: ClusterKind::Eds("c".into()),
                 http,
                 connect_timeout: Duration::from_secs(5),
+                tls: heddle_config::ClusterTls::None,
             };
             config.clusters.insert("c".into(), Arc::new(cluster));
             config.endpoints.insert("c".into(), Arc::new(set));

@@ -10,7 +10,7 @@ use std::{sync::Arc, time::Duration};
 
 use heddle_proto::envoy::config::core::v3::Node;
 use heddle_xds_client::{
-    Backoff, Client, Keepalive, NoToken, Server, Settings, StatusHandle, TokenSource,
+    Backoff, Client, Keepalive, NoToken, Server, Settings, StatusHandle, TokenSource, Variant,
 };
 use tokio::task::JoinHandle;
 
@@ -36,7 +36,8 @@ fn settings(servers: Vec<Server>) -> Settings {
             ..Node::default()
         },
         token: Arc::new(NoToken),
-        wildcards: Settings::node_wildcards(),
+        wildcards: Settings::node_wildcards(Variant::Delta),
+        variant: Variant::Delta,
         backoff: Backoff {
             first: Duration::from_millis(5),
             longest: Duration::from_millis(50),

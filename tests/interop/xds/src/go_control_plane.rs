@@ -1,10 +1,10 @@
 //! go-control-plane, in a process of its own.
 
-use std::{net::SocketAddr, process::Stdio, time::Duration};
+use std::{collections::BTreeMap, net::SocketAddr, process::Stdio, time::Duration};
 
 use anyhow::{Context, Result, ensure};
 use futures::future::BoxFuture;
-use heddle_proto::Message;
+use heddle_proto::{Message, google::protobuf::Any};
 use tokio::{
     io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader},
     net::TcpStream,
@@ -115,12 +115,35 @@ const fn by_chance(
     }
 }
 
+/// The version of each type, by type URL.
+pub type Versions = BTreeMap<String, String>;
+
+/// What a client said to a response.
+#[derive(Clone, Debug, PartialEq, Eq, serde::Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Answer {
+    /// The response's type.
+    pub type_url: String,
+    /// The response's version of that type.
+    pub version: String,
+    /// The text of a NACK; empty for an ACK.
+    pub error: String,
+}
+
+fn resource(any: &Any, ttl: Option<Duration>) -> serde_json::Value {
+    serde_json::json!({
+        "any": any.encode_to_vec(),
+        "ttlMilliseconds": ttl.map(|ttl| ttl.as_millis()),
+    })
+}
+
 /// A running server. It is killed when dropped.
 #[derive(Debug)]
 pub struct GoControlPlane {
     xds: SocketAddr,
     control: SocketAddr,
-    _process: Child,
+    tls: SocketAddr,
+    process: Child,
 }
 
 /// How often resources with a time to live are told again.
@@ -152,31 +175,71 @@ impl GoControlPlane {
         let server = Self {
             xds: address("xds").await?,
             control: address("control").await?,
-            _process: process,
+            tls: address("tls").await?,
+            process,
         };
         server.put(&World::default()).await?;
         Ok(server)
     }
 
     async fn put(&self, world: &World) -> Result<()> {
-        let resources = world.resources().map(|(_, _, any, content)| {
-            serde_json::json!({
-                "any": any.encode_to_vec(),
-                "ttlMilliseconds": content.ttl.map(|ttl| ttl.as_millis()),
-            })
-        });
-        let body = serde_json::to_vec(&resources.collect::<Vec<_>>())?;
+        let resources = world
+            .resources()
+            .map(|(_, _, any, content)| resource(&any, content.ttl));
+        self.put_world(resources.collect()).await?;
+        Ok(())
+    }
+
+    async fn put_world(&self, resources: Vec<serde_json::Value>) -> Result<Versions> {
+        let body = serde_json::to_vec(&resources)?;
+        let answer = self.ask("PUT", "/world", &body).await?;
+        Ok(serde_json::from_str(&answer)?)
+    }
+
+    /// Serves these resources and no others from now on; says the version that each type has now.
+    pub async fn serve(&self, resources: &[Any]) -> Result<Versions> {
+        let resources = resources.iter().map(|any| resource(any, None));
+        self.put_world(resources.collect()).await
+    }
+
+    /// What clients have said to responses so far, oldest first.
+    pub async fn answers(&self) -> Result<Vec<Answer>> {
+        Ok(serde_json::from_str(
+            &self.ask("GET", "/answers", b"").await?,
+        )?)
+    }
+
+    /// What a client has to trust at [`tls`](Self::tls), PEM.
+    pub async fn roots(&self) -> Result<String> {
+        self.ask("GET", "/roots", b"").await
+    }
+
+    /// Where the server speaks TLS, as `localhost`.
+    pub fn tls(&self) -> SocketAddr {
+        self.tls
+    }
+
+    /// The server's process; `None` if it has ended.
+    pub fn process(&self) -> Option<u32> {
+        self.process.id()
+    }
+
+    async fn ask(&self, method: &str, path: &str, body: &[u8]) -> Result<String> {
         let mut connection = TcpStream::connect(self.control).await?;
+        // HTTP/1.0: the answer is what comes until the end.
         let head = format!(
-            "PUT /world HTTP/1.1\r\nhost: control\r\nconnection: close\r\ncontent-length: {}\r\n\r\n",
+            "{method} {path} HTTP/1.0\r\nhost: control\r\ncontent-length: {}\r\n\r\n",
             body.len()
         );
         connection.write_all(head.as_bytes()).await?;
-        connection.write_all(&body).await?;
+        connection.write_all(body).await?;
         let mut answer = String::new();
         connection.read_to_string(&mut answer).await?;
-        ensure!(answer.starts_with("HTTP/1.1 204"), "it answers {answer:?}");
-        Ok(())
+        let (head, body) = answer
+            .split_once("\r\n\r\n")
+            .context("it answers no HTTP")?;
+        ensure!(head.starts_with("HTTP/1.0 200"), "it answers {answer:?}");
+        Ok(body.to_owned())
     }
 }
 

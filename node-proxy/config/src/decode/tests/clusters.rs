@@ -112,8 +112,8 @@ fn what_would_protect_or_steer_traffic_and_is_not_understood_is_refused() {
                 ..TransportSocket::default()
             });
         }),
-        "transport_socket",
-        "not understood",
+        "transport_socket.typed_config",
+        "missing",
     );
     refused(
         with(|c| c.lb_policy = LbPolicy::RingHash.into()),

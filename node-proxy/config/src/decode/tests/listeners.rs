@@ -17,7 +17,7 @@ use heddle_proto::{
 
 use super::refused;
 use crate::{
-    OutboundProtocol,
+    BoundProtocol, OutboundProtocol,
     decode::{DecodeError, Listener, listener},
     testing::*,
 };
@@ -84,7 +84,9 @@ fn without_metadata_the_direction_tells_that_it_is_outbound() {
     wire.metadata = None;
     assert!(matches!(decode(&wire), Ok(Listener::Outbound(..))));
     wire.traffic_direction = TrafficDirection::Inbound.into();
-    refused(decode(&wire), "metadata", "dev.heddle.listener");
+    assert!(matches!(decode(&wire), Ok(Listener::Bound(..))));
+    wire.traffic_direction = 7;
+    refused(decode(&wire), "traffic_direction", "unknown");
 }
 
 #[test]
@@ -112,13 +114,17 @@ fn routes_may_stand_in_the_listener() {
 
 #[test]
 fn a_gateways_listener_has_an_address_and_routes() {
-    let Listener::Gateway(found, None) =
+    let Listener::Bound(found, None) =
         decode(&gateway("gateway/infra/web/http", 8080)).expect("valid")
     else {
         panic!("not a gateway");
     };
     assert_eq!(found.address.to_string(), "0.0.0.0:8080");
-    assert_eq!(&*found.routes, "gateway/infra/web/http");
+    assert!(found.is_gateways);
+    let BoundProtocol::Http { routes } = &found.protocol else {
+        panic!("{found:?}");
+    };
+    assert_eq!(&**routes, "gateway/infra/web/http");
 }
 
 #[test]

@@ -1,4 +1,5 @@
 mod actions;
+mod bound;
 mod clusters;
 mod listeners;
 mod others;
@@ -6,6 +7,7 @@ mod pods;
 mod policies;
 mod robustness;
 mod routes;
+mod tls;
 
 use crate::decode::DecodeError;
 

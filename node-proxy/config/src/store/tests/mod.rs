@@ -1,6 +1,8 @@
+mod bound;
 mod fail_closed;
 mod last_good;
 mod sharing;
+mod tls;
 mod warming;
 
 use std::sync::Arc;

@@ -14,9 +14,9 @@ use std::{
 
 use arc_swap::ArcSwap;
 use heddle_config::{
-    Cluster, ClusterKind, Endpoint, EndpointHealth, EndpointSet, GatewayListener, InboundHttp,
-    OutboundListener, OutboundProtocol, PodConfig, PodName, PodUid, ProxyConfig, SharedConfig,
-    Tunnel, UpstreamHttp, Workload,
+    BoundListener, BoundProtocol, Cluster, ClusterKind, Endpoint, EndpointHealth, EndpointSet,
+    InboundHttp, OutboundListener, OutboundProtocol, PodConfig, PodName, PodUid, ProxyConfig,
+    SharedConfig, Tunnel, UpstreamHttp, Workload,
 };
 use heddle_redirect::Netns;
 use heddle_telemetry::Metrics;
@@ -34,7 +34,7 @@ use super::{
     world::{self, OWN, PEER, id, pod_config},
 };
 use crate::{
-    GatewayContext, PodContext, Settings, Worker, serve_gateway, serve_inbound, serve_mtls,
+    BoundContext, PodContext, Settings, Worker, serve_bound, serve_inbound, serve_mtls,
     serve_outbound,
 };
 
@@ -122,7 +122,7 @@ impl Mesh {
             let netns = Netns::current().unwrap();
             PodContext::new(pod.name.clone(), pod.uid.clone(), netns, &settings)
         };
-        let door_of = GatewayContext::new(
+        let door_of = BoundContext::new(
             "gateway/infra/web/http".into(),
             Netns::current().unwrap(),
             id(PEER),
@@ -149,7 +149,7 @@ impl Mesh {
                 worker.clone(),
                 stop(),
             )),
-            spawn_local(serve_gateway(door, door_of, worker, stop())),
+            spawn_local(serve_bound(door, door_of, worker, stop())),
         ];
         Self {
             service,
@@ -230,6 +230,7 @@ fn configuration(
         kind: ClusterKind::Eds(Arc::clone(&name)),
         http: UpstreamHttp::AsClient,
         connect_timeout: Duration::from_secs(5),
+        tls: heddle_config::ClusterTls::None,
     };
     config.clusters.insert(Arc::clone(&name), Arc::new(cluster));
     let endpoint = Endpoint {
@@ -255,13 +256,15 @@ fn configuration(
         },
     };
     config.outbound.insert(service, Arc::new(outbound));
-    let listener = GatewayListener {
+    let listener = BoundListener {
         name: "gateway/infra/web/http".into(),
         address: gateway,
-        routes,
+        protocol: BoundProtocol::Http { routes },
+        tls: None,
+        is_gateways: true,
     };
     config
-        .gateways
+        .bound
         .insert(Arc::clone(&listener.name), Arc::new(listener));
     config
 }

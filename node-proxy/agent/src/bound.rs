@@ -1,19 +1,19 @@
-//! Gateways, served on the node's own addresses.
+//! Listeners on the node's own addresses: Gateways', and those of other control planes.
 
 use std::{collections::BTreeMap, net::SocketAddr, sync::Arc};
 
-use heddle_config::{GatewayListener, ProxyConfig};
+use heddle_config::{BoundListener, ProxyConfig};
 use heddle_identity::SpiffeId;
 use heddle_redirect::{Netns, handover::Passed};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
     sockets::{Kept, Sockets},
-    worker::{GatewaySockets, Workers},
+    worker::{BoundSockets, Workers},
 };
 
-/// The Gateways' listeners that are open.
-pub(crate) struct Gateways {
+/// The listeners that are open.
+pub(crate) struct BoundListeners {
     identity: SpiffeId,
     netns: Netns,
     shutdown: CancellationToken,
@@ -21,14 +21,14 @@ pub(crate) struct Gateways {
     failed: BTreeMap<Arc<str>, String>,
 }
 
-/// A Gateway's listener that is open.
+/// A listener that is open.
 struct Open {
     address: SocketAddr,
     stop: CancellationToken,
     kept: Kept,
 }
 
-impl Gateways {
+impl BoundListeners {
     pub(crate) fn new(identity: SpiffeId, shutdown: CancellationToken) -> anyhow::Result<Self> {
         Ok(Self {
             identity,
@@ -43,39 +43,39 @@ impl Gateways {
     pub(crate) fn look(&mut self, config: &ProxyConfig, workers: &Workers, sockets: &mut Sockets) {
         self.open.retain(|name, open| {
             let stays = config
-                .gateways
+                .bound
                 .get(name)
-                .is_some_and(|gateway| gateway.address == open.address);
+                .is_some_and(|bound| bound.address == open.address);
             if !stays {
                 open.stop.cancel();
             }
             stays
         });
         self.failed
-            .retain(|name, _| config.gateways.contains_key(name));
-        for gateway in config.gateways.values() {
-            if self.open.contains_key(&gateway.name) {
+            .retain(|name, _| config.bound.contains_key(name));
+        for bound in config.bound.values() {
+            if self.open.contains_key(&bound.name) {
                 continue;
             }
             let stop = self.shutdown.child_token();
-            match self.listen(gateway, workers, sockets, &stop) {
+            match self.listen(bound, workers, sockets, &stop) {
                 Ok(kept) => {
-                    tracing::info!(gateway = %gateway.name, address = %gateway.address, "gateway open");
-                    self.failed.remove(&gateway.name);
-                    let address = gateway.address;
+                    tracing::info!(listener = %bound.name, address = %bound.address, "listener open");
+                    self.failed.remove(&bound.name);
+                    let address = bound.address;
                     let open = Open {
                         address,
                         stop,
                         kept,
                     };
-                    self.open.insert(Arc::clone(&gateway.name), open);
+                    self.open.insert(Arc::clone(&bound.name), open);
                 }
                 Err(error) => {
                     stop.cancel();
                     let text = error.to_string();
-                    if self.failed.get(&gateway.name) != Some(&text) {
-                        tracing::error!(gateway = %gateway.name, address = %gateway.address, "cannot listen: {text}");
-                        self.failed.insert(Arc::clone(&gateway.name), text);
+                    if self.failed.get(&bound.name) != Some(&text) {
+                        tracing::error!(listener = %bound.name, address = %bound.address, "cannot listen: {text}");
+                        self.failed.insert(Arc::clone(&bound.name), text);
                     }
                 }
             }
@@ -84,18 +84,18 @@ impl Gateways {
 
     fn listen(
         &self,
-        gateway: &Arc<GatewayListener>,
+        bound: &Arc<BoundListener>,
         workers: &Workers,
         sockets: &mut Sockets,
         stop: &CancellationToken,
     ) -> std::io::Result<Kept> {
-        let listeners = sockets.listen(&self.netns, gateway.address, workers.count())?;
+        let listeners = sockets.listen(&self.netns, bound.address, workers.count())?;
         let mut kept = Kept::default();
         kept.listeners(&self.netns, &listeners)?;
         for (worker, listener) in workers.deal(listeners) {
-            worker.serve_gateway(GatewaySockets {
+            worker.serve_bound(BoundSockets {
                 listener,
-                gateway: Arc::clone(gateway),
+                bound: Arc::clone(bound),
                 identity: self.identity.clone(),
                 netns: self.netns.clone(),
                 shutdown: stop.clone(),
