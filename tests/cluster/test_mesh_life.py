@@ -9,6 +9,7 @@ import unittest
 from harness import build, layout, mesh, network, node, pki
 from harness.control_plane import kubectl
 from harness.layout import NODES
+from harness.mesh import say
 from harness.process import ClusterError, run, wait_for
 
 LIFE = "life"
@@ -68,6 +69,28 @@ class Life(unittest.TestCase):
     def test_a_headless_name_reaches_members_with_mutual_tls(self) -> None:
         tally = ask("client", f"http://member.{LIFE}:8080/", count=20)
         self.assertEqual((tally.failed, tally.identities), (0, {f"spiffe://cluster.local/ns/{LIFE}/sa/default"}), tally.errors)
+
+    def test_status_has_a_row_for_each_node_proxy_whichever_replica_it_speaks_to(self) -> None:
+        wait_for("all in sync", 30, lambda: all(not client["pending"] for client in self.clients()))
+        proxies = {client["name"]: client for client in self.clients()}
+        self.assertEqual(set(proxies), {each.name for each in NODES})
+        for client in proxies.values():
+            self.assertEqual(client["role"], "node")
+            self.assertTrue(all(each["wanted"] == each["synced"] for each in client["types"].values()), client)
+        for line in mesh.heddle("status").splitlines():
+            say(line)
+
+    def test_config_shows_what_a_node_proxy_wants_and_runs(self) -> None:
+        found = json.loads(mesh.heddle("config", "routes", "node1", "--name", f"{LIFE}/probed:80", "--output", "json"))
+        (item,) = found["items"]
+        self.assertEqual((item["state"], item["wanted"]), ("synced", item["running"]))
+        self.assertEqual(item["wanted"]["resource"]["@type"], "type.googleapis.com/envoy.config.route.v3.RouteConfiguration")
+        self.assertEqual(mesh.heddle("config", "listeners", "node1", "--diff"), "")
+        with self.assertRaisesRegex(ClusterError, "node9.*heddle status"):
+            mesh.heddle("config", "listeners", "node9")
+
+    def clients(self) -> list[dict]:
+        return json.loads(mesh.heddle("status", "--output", "json"))["items"]
 
     def test_logs_and_exec_and_port_forward_work(self) -> None:
         member = "member-0"

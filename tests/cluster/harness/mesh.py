@@ -56,6 +56,15 @@ def say(what: str) -> None:
     print(f"  {what}", file=sys.stderr)
 
 
+def heddle(*arguments: object) -> str:
+    """The command line as an operator has it: on this machine, with a kubeconfig."""
+    target = Path(os.environ.get("CARGO_TARGET_DIR") or layout.CACHE.parent / "target")
+    program = target / "debug/heddle"
+    if not program.exists():
+        run("cargo", "build", "--quiet", "--locked", f"--manifest-path={ROOT / 'Cargo.toml'}", f"--target-dir={target}", "-p", "heddle")
+    return run(program, *arguments, f"--kubeconfig={layout.KUBECONFIG}")
+
+
 def helm(*arguments: object) -> str:
     return run(BIN / "helm", f"--kubeconfig={layout.KUBECONFIG}", *arguments)
 
