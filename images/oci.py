@@ -4,6 +4,7 @@ import gzip
 import hashlib
 import io
 import json
+import os
 import platform
 import tarfile
 from dataclasses import dataclass, field
@@ -59,13 +60,20 @@ def write(image: Image, out: Path) -> str:
     entry = descriptor("application/vnd.oci.image.manifest.v1+json", manifest)
     entry["annotations"] = {"io.containerd.image.name": image.reference, "org.opencontainers.image.ref.name": tag(image.reference)}
     index = {"schemaVersion": 2, "mediaType": "application/vnd.oci.image.index.v1+json", "manifests": [entry]}
-    out.parent.mkdir(parents=True, exist_ok=True)
-    out.write_bytes(tar({
+    replace(out, tar({
         "oci-layout": Entry(canonical({"imageLayoutVersion": "1.0.0"})),
         "index.json": Entry(canonical(index)),
         **{blob_path(digest(each)): Entry(each) for each in (blob, config, manifest)},
     }, image.created))
     return digest(manifest)
+
+
+def replace(out: Path, content: bytes) -> None:
+    """Who reads the file meanwhile reads the old one to its end."""
+    out.parent.mkdir(parents=True, exist_ok=True)
+    new = out.with_name(f"{out.name}.{os.getpid()}.new")
+    new.write_bytes(content)
+    new.rename(out)
 
 
 def read(archive: Path) -> tuple[dict, bytes]:

@@ -37,6 +37,14 @@ class Layout(Temporary):
     def test_the_same_files_give_the_same_bytes_in_any_order(self) -> None:
         self.assertEqual(self.write().read_bytes(), self.write("2.tar", files=dict(reversed(FILES.items()))).read_bytes())
 
+    def test_who_reads_an_image_while_it_is_written_anew_reads_the_old_one_to_its_end(self) -> None:
+        out = self.write(files={"a": Entry(b"old")})
+        old = out.read_bytes()
+        with out.open("rb") as reader:
+            self.write(files={"a": Entry(b"new" * 100_000)})
+            self.assertEqual(reader.read(), old)
+        self.assertEqual(list(self.folder.iterdir()), [out])
+
     def test_every_blob_is_named_by_its_digest_and_described_by_its_size(self) -> None:
         with tarfile.open(self.write()) as archive:
             blobs = {member.name: archive.extractfile(member).read() for member in archive if member.name.startswith("blobs/sha256/")}
