@@ -133,7 +133,10 @@ impl Session {
         let Some((resources, lookup, events)) = self.parts(place) else {
             return Ok(());
         };
-        let change = resources.subscription.replace(&request.resource_names);
+        let shared = lookup.names(resources.type_url);
+        let change = resources
+            .subscription
+            .replace(&request.resource_names, shared);
         resources.apply(change, &HashMap::new(), lookup, events);
         self.check_subscription(place)
     }
@@ -168,6 +171,7 @@ impl Session {
         let change = resources.subscription.update(
             &request.resource_names_subscribe,
             &request.resource_names_unsubscribe,
+            lookup.names(resources.type_url),
         );
         resources.apply(change, initial, lookup, events);
         self.check_subscription(place)

@@ -49,6 +49,19 @@ pub(super) struct Lookup<'a> {
     pub(super) view: &'a View,
 }
 
+impl<'a> Lookup<'a> {
+    /// The copies of names that are kept: the snapshot's own, so that hundreds of clients that ask for the same thousand names do not
+    /// hold them hundreds of times.
+    pub(super) fn names(self, type_url: TypeUrl) -> impl Fn(&str) -> Arc<str> + 'a {
+        let known = self.snapshot.edition(self.view.role, type_url);
+        move |name| {
+            known
+                .and_then(|resources| resources.get_key_value(name))
+                .map_or_else(|| Arc::from(name), |(name, _)| Arc::clone(name))
+        }
+    }
+}
+
 /// One resource, or one removal, in an unanswered response.
 #[derive(Debug)]
 struct Item {

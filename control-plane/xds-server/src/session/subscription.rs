@@ -47,8 +47,12 @@ impl Subscription {
         self.names.len() * NAME_COST + self.bytes
     }
 
-    /// State of the world: `names` is the whole subscription.
-    pub(super) fn replace(&mut self, names: &[String]) -> Change {
+    /// State of the world: `names` is the whole subscription. `shared` gives the copy of a name that is kept.
+    pub(super) fn replace(
+        &mut self,
+        names: &[String],
+        shared: impl Fn(&str) -> Arc<str>,
+    ) -> Change {
         let first = !std::mem::replace(&mut self.begun, true);
         let wildcard = if names.is_empty() {
             !self.named
@@ -59,7 +63,7 @@ impl Subscription {
         let wanted: BTreeSet<Arc<str>> = names
             .iter()
             .filter(|name| *name != WILDCARD)
-            .map(|name| Arc::from(name.as_str()))
+            .map(|name| shared(name))
             .collect();
         let change = Change {
             wildcard: wildcard && (first || !self.wildcard),
@@ -74,7 +78,13 @@ impl Subscription {
     }
 
     /// Delta: adds and removes. A name that is subscribed again counts as asked again: the client may have forgotten it.
-    pub(super) fn update(&mut self, subscribe: &[String], unsubscribe: &[String]) -> Change {
+    /// `shared` gives the copy of a name that is kept.
+    pub(super) fn update(
+        &mut self,
+        subscribe: &[String],
+        unsubscribe: &[String],
+        shared: impl Fn(&str) -> Arc<str>,
+    ) -> Change {
         let first = !std::mem::replace(&mut self.begun, true);
         let mut change = Change::default();
         if first && subscribe.is_empty() && unsubscribe.is_empty() {
@@ -86,7 +96,7 @@ impl Subscription {
                 self.wildcard = true;
                 change.wildcard = true;
             } else {
-                let name: Arc<str> = name.as_str().into();
+                let name = shared(name);
                 if self.names.insert(Arc::clone(&name)) {
                     self.bytes += name.len();
                 }

@@ -1,6 +1,6 @@
 //! The incremental variant.
 
-use std::collections::HashMap;
+use std::{collections::HashMap, sync::Arc};
 
 use heddle_proto::envoy::service::discovery::v3::DeltaDiscoveryRequest;
 use heddle_snapshot::Scope;
@@ -341,4 +341,18 @@ fn names_that_come_and_go_in_one_request_cost_no_more_than_their_number() {
     // Were each compared with each, this would take minutes.
     let sent = stream.send_delta(subscription(EDS, &names, &names));
     assert_eq!(sent, NOTHING);
+}
+
+#[test]
+fn a_name_that_exists_is_held_once_for_all_clients() {
+    let mut stream = Stream::delta(&[(EDS, "a=1")]);
+    stream.subscribe(EDS, &["a", "never"]);
+    let mut kept = stream
+        .session
+        .types
+        .values()
+        .flat_map(|of| &of.subscription.names);
+    let (known, _) = stream.session.pinned.types[EDS].get_key_value("a").unwrap();
+    assert!(Arc::ptr_eq(kept.next().unwrap(), known));
+    assert_eq!(&**kept.next().unwrap(), "never");
 }
