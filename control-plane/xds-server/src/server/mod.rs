@@ -3,6 +3,7 @@
 //! All protocol is in [`crate::session`]; here are authentication, admission, tasks and timers.
 
 pub mod api;
+mod body;
 mod clients;
 mod csds;
 mod driver;

@@ -6,25 +6,26 @@ use std::{
     convert::Infallible,
     fmt,
     marker::PhantomData,
-    pin::Pin,
     sync::Arc,
     task::{Context, Poll},
 };
 
-use futures::{Stream, future::BoxFuture};
+use futures::future::BoxFuture;
 use heddle_snapshot::TypeUrl;
-use tokio_stream::wrappers::ReceiverStream;
+use http::header::CONTENT_TYPE;
 use tonic::{
-    Request, Response, Status, Streaming,
+    Request, Status, Streaming,
     body::Body,
-    codegen::{Body as HttpBody, Service, StdError, http},
-    server::{Grpc, NamedService, StreamingService},
+    codec::Codec,
+    codegen::{Body as HttpBody, Service, StdError},
+    server::NamedService,
 };
 use tonic_prost::ProstCodec;
 
 use super::{
     Inner,
     api::Api,
+    body::Responses,
     driver,
     protocol::{Delta, Protocol, StateOfTheWorld},
 };
@@ -61,15 +62,17 @@ where
     B::Error: Into<StdError> + Send + 'static,
 {
     let limit = inner.settings.request_bytes;
-    let method = Method::<P> {
-        inner,
-        only,
-        protocol: PhantomData,
-    };
-    Grpc::new(ProstCodec::<P::Response, P::Request>::default())
-        .apply_max_message_size_config(Some(limit), None)
-        .streaming(method, request)
-        .await
+    let decoder = ProstCodec::<P::Response, P::Request>::default().decoder();
+    let request = request.map(|body| Streaming::new_request(decoder, body, None, Some(limit)));
+    match driver::start::<P>(inner, only, Request::from_http(request)).await {
+        Ok(responses) => {
+            let mut response = http::Response::new(Body::new(Responses::new(responses)));
+            let grpc = http::HeaderValue::from_static("application/grpc");
+            response.headers_mut().insert(CONTENT_TYPE, grpc);
+            response
+        }
+        Err(status) => status.into_http(),
+    }
 }
 
 impl<A: Api> NamedService for DiscoveryService<A> {
@@ -101,29 +104,5 @@ where
             // Fetch* is polling over REST: there is no one who needs it beside the streams.
             Box::pin(async { Ok(Status::unimplemented("no such method").into_http()) })
         }
-    }
-}
-
-struct Method<P> {
-    inner: Arc<Inner>,
-    only: Option<TypeUrl>,
-    protocol: PhantomData<P>,
-}
-
-type Responses<T> = Pin<Box<dyn Stream<Item = Result<T, Status>> + Send>>;
-
-impl<P: Protocol> StreamingService<P::Request> for Method<P> {
-    type Response = P::Response;
-    type ResponseStream = Responses<P::Response>;
-    type Future = BoxFuture<'static, Result<Response<Self::ResponseStream>, Status>>;
-
-    fn call(&mut self, request: Request<Streaming<P::Request>>) -> Self::Future {
-        let inner = Arc::clone(&self.inner);
-        let only = self.only;
-        Box::pin(async move {
-            let responses = driver::start::<P>(inner, only, request).await?;
-            let responses: Self::ResponseStream = Box::pin(ReceiverStream::new(responses));
-            Ok(Response::new(responses))
-        })
     }
 }
