@@ -144,7 +144,8 @@ fn ambiguous_host(case: &Case, envoy: &mut Outcome, heddle: &mut Outcome) {
 fn malformed(case: &Case, envoy: &mut Outcome, heddle: &mut Outcome) {
     // RFC 9112 section 6.1: a message of HTTP/1.0 with Transfer-Encoding is faulty.
     let old_chunked = case.protocol == Protocol::Http10 && matches!(case.body, Body::Chunked(..));
-    let is_odd = !case.target.starts_with('/') && !case.target.starts_with("http://");
+    let has_form = case.target.starts_with('/') || case.target.starts_with("http://");
+    let is_odd = !has_form || case.target.contains('#');
     let both = is_odd && is_refused(envoy);
     if (both || old_chunked || !case.flaw.is_empty()) && is_refused(heddle) {
         *envoy = heddle.clone();
