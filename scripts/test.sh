@@ -50,7 +50,7 @@ if command -v go >/dev/null; then
 fi
 
 # Other clients of the control plane. 3: something that a part needs is missing, and it says what.
-for part in grpc envoy; do
+for part in grpc envoy differential; do
   echo
   echo "== interop: $part"
   bash "tests/interop/$part/run.sh" 2>&1 | tee -a "$log"

@@ -26,6 +26,9 @@ pub(crate) enum BadAuthority {
     /// RFC 9113 section 8.3.1.
     #[error("the request's :authority and Host header differ")]
     Contradiction,
+    /// RFC 9112 sections 3.2.2 and 3.2.3: a host alone is CONNECT's target, and other schemes are not served here.
+    #[error("the request's target is neither a path nor an http or https URL")]
+    Target,
 }
 
 /// Settles the host of a request: afterwards its URI is absolute and its Host header says the same.
@@ -108,6 +111,9 @@ fn from_target(
     target: &Authority,
     host: Option<&HeaderValue>,
 ) -> Result<Authority, BadAuthority> {
+    if !matches!(parts.uri.scheme_str(), Some("http" | "https")) {
+        return Err(BadAuthority::Target);
+    }
     if parts.version == Version::HTTP_11 && host.is_none() {
         return Err(BadAuthority::Absent);
     }

@@ -223,8 +223,15 @@ impl<F: Forward> Outbound<F> {
         };
         exchange.service(cluster);
         let (mut parts, body) = request.into_parts();
+        // Answers of the proxy's own get the route's header changes too, as Envoy's do.
+        let refused = |exchange, failure: &Failure| {
+            let mut response = refuse(exchange, failure, asked.grpc);
+            weighted.response_headers.apply(response.headers_mut());
+            route.response_headers.apply(response.headers_mut());
+            response
+        };
         if let Err(failure) = rewrite(route, forward, weighted, &mut parts) {
-            return refuse(exchange, &failure, asked.grpc);
+            return refused(exchange, &failure);
         }
         let deadline = forward.timeout.map(|limit| exchange.started + limit);
         let plan = Plan {
@@ -238,7 +245,7 @@ impl<F: Forward> Outbound<F> {
                 exchange.target(&reply.target);
                 self.pass_back(route, weighted, reply, asked, exchange, deadline)
             }
-            Err(failure) => refuse(exchange, &failure, asked.grpc),
+            Err(failure) => refused(exchange, &failure),
         }
     }
 

@@ -56,6 +56,21 @@ async fn connect_and_requests_without_host_are_refused() {
 }
 
 #[tokio::test]
+async fn a_target_that_is_a_host_alone_or_of_another_scheme_is_refused() {
+    let script = Script::default().answers(200, "");
+    let world = World::new(
+        vec![route(prefix("/"), Action::Forward(forward()))],
+        &script,
+    );
+    for target in ["other", "other:80", "ftp://cart/"] {
+        let request = Request::get(target).header("host", "cart");
+        let request = request.body(crate::empty()).unwrap();
+        assert_eq!(world.ask(request).await.status, 400, "{target}");
+    }
+    assert!(script.seen.borrow().is_empty());
+}
+
+#[tokio::test]
 async fn a_direct_response_and_a_redirect_are_answered_at_once() {
     let teapot = Action::Respond(DirectResponse {
         status: 418,
@@ -171,6 +186,18 @@ async fn failures_become_statuses_with_the_reason_and_a_flag() {
         );
         assert!(world.counted(status, short), "{short}");
     }
+}
+
+#[tokio::test]
+async fn an_answer_of_the_proxys_own_gets_the_routes_header_changes() {
+    let refused = Failure::new(ResponseFlag::ConnectFailure, "because");
+    let script = Script::default().fails(refused);
+    let mut route = route(prefix("/"), Action::Forward(forward()));
+    route.response_headers = HeaderOps(vec![append("x-order", "route")]);
+    let world = World::new(vec![route], &script);
+    let answer = world.ask(get("/")).await;
+    assert_eq!(answer.status, 503);
+    assert_eq!(answer.headers["x-order"], "route");
 }
 
 #[tokio::test]

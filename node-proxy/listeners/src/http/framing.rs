@@ -27,6 +27,9 @@ pub(crate) enum Offence {
     /// RFC 9112 section 5.1.
     #[error("the request has a space before a header's colon")]
     SpaceBeforeColon,
+    /// RFC 9112 section 3.2: no form of a request's target has one. hyper drops it, so that others could read another path than we do.
+    #[error("the request's target has a fragment")]
+    Fragment,
 }
 
 /// Where in a connection of many requests the stream is.
@@ -189,6 +192,7 @@ impl Framing {
             // Empty lines before a request are to be ignored (RFC 9112 section 2.2).
             State::Start if line.is_empty() => self.head_bytes = 0,
             State::Start if line.starts_with(b"PRI * HTTP/2") => self.stop(),
+            State::Start if line.contains(&b'#') => return Err(Offence::Fragment),
             State::Start => self.state = State::Headers,
             State::Headers if line.is_empty() => self.state = self.body(),
             State::Headers => self.header(line)?,

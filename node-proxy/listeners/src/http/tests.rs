@@ -76,6 +76,7 @@ fn each_offence_is_found_behind_any_good_request() {
         ),
         ("GET / HTTP/1.1\r\nx: a\rb\r\n", Offence::BareCarriageReturn),
         ("GET /\r HTTP/1.1\r\n", Offence::BareCarriageReturn),
+        ("GET /a#b HTTP/1.1\r\n", Offence::Fragment),
         ("GET / HTTP/1.1\r\nx: a\r\n\tb\r\n", Offence::FoldedLine),
         ("GET / HTTP/1.1\r\n x: a\r\n", Offence::FoldedLine),
         (

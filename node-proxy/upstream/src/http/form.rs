@@ -3,9 +3,11 @@
 use heddle_config::UpstreamHttp;
 use http::{
     HeaderMap, HeaderName, HeaderValue, Method, Request, Uri, Version,
-    header::{CONNECTION, HOST, TE, TRANSFER_ENCODING, UPGRADE},
+    header::{CONNECTION, CONTENT_LENGTH, HOST, TE, TRANSFER_ENCODING, UPGRADE},
     uri::{Authority, PathAndQuery, Scheme},
 };
+
+use http_body::Body as _;
 
 use crate::{Body, RequestError};
 
@@ -121,7 +123,19 @@ fn http1(request: &mut Request<Body>) -> Result<(), RequestError> {
     if request.uri().scheme().is_some() || request.uri().authority().is_some() {
         *request.uri_mut() = Uri::from(path(request.uri()));
     }
+    frame(request);
     Ok(())
+}
+
+/// Says how a body of unknown length ends (RFC 9112 section 6.3). hyper does so for most methods by itself, but takes a GET without any
+/// framing for one without a body, and would drop it.
+fn frame(request: &mut Request<Body>) {
+    let body = request.body();
+    let unknown = !body.is_end_stream() && body.size_hint().exact().is_none();
+    if unknown && !request.headers().contains_key(CONTENT_LENGTH) {
+        let chunked = HeaderValue::from_static("chunked");
+        request.headers_mut().insert(TRANSFER_ENCODING, chunked);
+    }
 }
 
 fn path(uri: &Uri) -> PathAndQuery {

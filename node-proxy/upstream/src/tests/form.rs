@@ -1,7 +1,10 @@
 //! Requests in the form of either protocol.
 
+use bytes::Bytes;
 use heddle_config::UpstreamHttp;
 use http::{Method, Request, Version, header};
+use http_body::Frame;
+use http_body_util::{BodyExt, StreamBody};
 
 use crate::{
     Body, empty_body,
@@ -135,4 +138,30 @@ fn an_upgrade_is_kept() {
     assert_eq!(request.headers()[header::CONNECTION], "upgrade");
     assert_eq!(request.headers()[header::UPGRADE], "websocket");
     assert!(!request.headers().contains_key("x-hop"));
+}
+
+#[test]
+fn a_body_of_unknown_length_is_sent_in_chunks_whatever_the_method() {
+    let body = |streamed: bool| {
+        let frames = [Ok(Frame::data(Bytes::from_static(b"x")))];
+        match streamed {
+            true => StreamBody::new(futures::stream::iter(frames)).boxed_unsync(),
+            false => empty_body(),
+        }
+    };
+    for (method, streamed, length, expected) in [
+        (Method::GET, true, false, true),
+        (Method::POST, true, false, true),
+        (Method::GET, true, true, false),
+        (Method::GET, false, false, false),
+    ] {
+        let mut request = Request::builder().method(method).uri("http://a/");
+        if length {
+            request = request.header(header::CONTENT_LENGTH, "1");
+        }
+        let mut request = request.body(body(streamed)).expect("a request");
+        shape(&mut request, Protocol::Http1).expect("sendable");
+        let chunked = request.headers().contains_key(header::TRANSFER_ENCODING);
+        assert_eq!(chunked, expected, "{request:?}");
+    }
 }

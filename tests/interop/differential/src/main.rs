@@ -1,0 +1,267 @@
+//! The differential test: Envoy and the node proxy get the same listeners, routes, clusters and requests; what comes of it is compared.
+
+mod backend;
+mod case;
+mod client;
+mod compare;
+mod known;
+mod proxies;
+mod report;
+mod routes;
+mod wire;
+
+use std::{
+    collections::BTreeMap,
+    net::SocketAddr,
+    path::PathBuf,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+};
+
+use anyhow::{Context, Result, ensure};
+use clap::Parser;
+use futures::{StreamExt, stream};
+use heddle_proto::envoy::config::route::v3::RouteConfiguration;
+use rand::{SeedableRng, rngs::StdRng};
+use tokio::net::TcpListener;
+
+use crate::{backend::Record, case::Case, compare::Outcome, proxies::Proxy};
+
+/// Arguments.
+#[derive(Parser)]
+struct Arguments {
+    /// Envoy's program.
+    #[arg(long)]
+    envoy: PathBuf,
+    /// The node proxy's program.
+    #[arg(long)]
+    node_proxy: PathBuf,
+    /// How many requests.
+    #[arg(long, default_value_t = 20_000)]
+    cases: usize,
+    /// What the routes and requests are made of.
+    #[arg(long, default_value_t = 1)]
+    seed: u64,
+    /// How many differences to make small and print.
+    #[arg(long, default_value_t = 10)]
+    show: usize,
+}
+
+/// Nobody listens there: tcpmux.
+const REFUSES: u16 = 1;
+/// Requests on their way at once.
+const AT_ONCE: usize = 64;
+
+/// Both proxies, ready.
+struct Bench {
+    /// One for each table, at each proxy.
+    envoy: Vec<SocketAddr>,
+    heddle: Vec<SocketAddr>,
+    tables: Vec<RouteConfiguration>,
+    record: Record,
+    next: AtomicU64,
+    processes: [Proxy; 2],
+    _folder: tempfile::TempDir,
+}
+
+impl Bench {
+    async fn start(arguments: &Arguments, random: &mut StdRng) -> Result<Self> {
+        let folder = tempfile::tempdir()?;
+        let record = Record::default();
+        let mut clusters = Vec::new();
+        for (name, http2) in [("one", false), ("two", false), ("http2", true)] {
+            let port = backend::start(name, http2, record.clone()).await?;
+            clusters.push(routes::cluster(name, Some(port), http2));
+        }
+        clusters.push(routes::cluster("empty", None, false));
+        clusters.push(routes::cluster("refuses", Some(REFUSES), false));
+        let tables: Vec<_> = (0..routes::TABLES)
+            .map(|index| routes::table(index, random))
+            .collect();
+        // The same ports on two addresses: a redirect may name the port.
+        let ports = free_ports(tables.len()).await?;
+        let at = |host: u8| {
+            let address = |port: &u16| SocketAddr::from(([127, 0, 0, host], *port));
+            ports.iter().map(address).collect::<Vec<_>>()
+        };
+        let listeners = |at: &[SocketAddr]| {
+            let both = at.iter().zip(&tables).enumerate();
+            both.map(|(index, (at, table))| routes::listener(index, *at, table))
+                .collect::<Vec<_>>()
+        };
+        let (envoy, heddle) = (at(1), at(2));
+        let mut first = proxies::envoy(
+            &arguments.envoy,
+            folder.path(),
+            listeners(&envoy),
+            clusters.clone(),
+        )?;
+        let mut second = proxies::node_proxy(
+            &arguments.node_proxy,
+            folder.path(),
+            &listeners(&heddle),
+            &clusters,
+        )
+        .await?;
+        first.listens(&envoy).await.context("Envoy")?;
+        second.listens(&heddle).await.context("the node proxy")?;
+        Ok(Self {
+            envoy,
+            heddle,
+            tables,
+            record,
+            next: AtomicU64::new(10_000_000),
+            processes: [first, second],
+            _folder: folder,
+        })
+    }
+
+    async fn outcome(&self, letter: char, address: SocketAddr, case: &Case) -> Result<Outcome> {
+        let id = format!("{letter}{}", self.next.fetch_add(1, Ordering::Relaxed));
+        let answer = client::exchange(address, case, &id).await;
+        let answer = answer.with_context(|| report::request(case))?;
+        let tries = self.record.take(&id);
+        Ok(compare::normalised(Outcome { answer, tries }))
+    }
+
+    /// As [`Bench::both`]; where a limit was met that nobody asked for, the machine stood still, and the request is sent again, once.
+    async fn asked(&self, case: &Case) -> Result<(Outcome, Outcome)> {
+        let both = self.both(case).await?;
+        let gave_up = |outcome: &Outcome| outcome.answer.status == 504;
+        if gave_up(&both.0) == gave_up(&both.1) {
+            return Ok(both);
+        }
+        self.both(case).await
+    }
+
+    async fn both(&self, case: &Case) -> Result<(Outcome, Outcome)> {
+        tokio::try_join!(
+            self.outcome('e', self.envoy[case.table], case),
+            self.outcome('h', self.heddle[case.table], case)
+        )
+    }
+
+    /// The smallest request found that still makes an unexplained difference.
+    async fn shrink(&self, mut case: Case) -> Result<Case> {
+        'again: loop {
+            for smaller in case.smaller() {
+                let (envoy, heddle) = self.both(&smaller).await?;
+                if envoy != heddle && known::explained(&smaller, &envoy, &heddle).is_none() {
+                    case = smaller;
+                    continue 'again;
+                }
+            }
+            return Ok(case);
+        }
+    }
+}
+
+/// Ports that were free a moment ago.
+async fn free_ports(count: usize) -> Result<Vec<u16>> {
+    let mut sockets = Vec::new();
+    for _ in 0..count {
+        sockets.push(TcpListener::bind("0.0.0.0:0").await?);
+    }
+    let port = |socket: &TcpListener| Ok(socket.local_addr()?.port());
+    sockets.iter().map(port).collect()
+}
+
+/// What came of all requests.
+#[derive(Default)]
+struct Tally {
+    cases: usize,
+    forwarded: usize,
+    retried: usize,
+    explained: BTreeMap<String, usize>,
+    different: Vec<(Case, Outcome, Outcome)>,
+}
+
+impl Tally {
+    fn count(&mut self, case: Case, envoy: &Outcome, heddle: &Outcome) {
+        self.cases += 1;
+        self.forwarded += usize::from(!envoy.tries.is_empty());
+        self.retried += usize::from(envoy.tries.len() > 1);
+        if envoy == heddle {
+            return;
+        }
+        match known::explained(&case, envoy, heddle) {
+            Some(reason) => *self.explained.entry(reason).or_default() += 1,
+            None => {
+                let both = (case, envoy.clone(), heddle.clone());
+                self.different.push(both);
+            }
+        }
+    }
+}
+
+#[tokio::main]
+async fn main() -> Result<()> {
+    let arguments = Arguments::parse();
+    println!(
+        "seed {} (DIFFERENTIAL_SEED), {} cases (DIFFERENTIAL_CASES)",
+        arguments.seed, arguments.cases
+    );
+    let mut random = StdRng::seed_from_u64(arguments.seed);
+    let mut bench = Bench::start(&arguments, &mut random).await?;
+    let running = Arc::new(&bench);
+    let mut tally = Tally::default();
+    let cases = (0..arguments.cases).map(|_| Case::generate(&mut random));
+    let mut results = stream::iter(cases)
+        .map(|case| {
+            let bench = Arc::clone(&running);
+            async move {
+                let both = bench.asked(&case).await;
+                (case, both)
+            }
+        })
+        .buffer_unordered(AT_ONCE);
+    while let Some((case, result)) = results.next().await {
+        let (envoy, heddle) = result?;
+        tally.count(case, &envoy, &heddle);
+    }
+    drop(results);
+    for (case, envoy, heddle) in tally.different.iter().take(arguments.show) {
+        let small = bench.shrink(case.clone()).await?;
+        let table = &bench.tables[case.table];
+        let (still_envoy, still_heddle) = bench.both(&small).await?;
+        if known::explained(&small, &still_envoy, &still_heddle).is_some()
+            || still_envoy == still_heddle
+        {
+            println!("-- differed once, and not again:");
+            report::difference(case, table, envoy, heddle);
+        } else {
+            report::difference(&small, table, &still_envoy, &still_heddle);
+        }
+    }
+    for process in &mut bench.processes {
+        process.still_runs()?;
+    }
+    conclude(&arguments, &tally)
+}
+
+fn conclude(arguments: &Arguments, tally: &Tally) -> Result<()> {
+    for (reason, count) in &tally.explained {
+        println!("{count:>6}  {reason}");
+    }
+    let known: usize = tally.explained.values().sum();
+    println!(
+        "seed {}: {} reached a backend, {} more than once",
+        arguments.seed, tally.forwarded, tally.retried
+    );
+    println!(
+        "{} cases, {} unexplained differences, {known} explained",
+        tally.cases,
+        tally.different.len()
+    );
+    ensure!(
+        tally.different.is_empty(),
+        "Envoy and the node proxy differ"
+    );
+    ensure!(
+        tally.forwarded > tally.cases / 4,
+        "too few requests reached a backend for the comparison to mean something"
+    );
+    Ok(())
+}
