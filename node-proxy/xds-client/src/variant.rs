@@ -39,8 +39,13 @@ pub(crate) trait Talk: Sized {
     ) -> Reaction<Self::Request>;
     fn is_complete(&self) -> bool;
     fn give_up(&mut self);
-    fn holds(&self) -> bool;
-    fn release(&mut self) -> Vec<Self::Request>;
+    /// Whether an answer is held back. A delta server sends again what has changed, and only that: there it never is.
+    fn holds(&self) -> bool {
+        false
+    }
+    fn release(&mut self) -> Vec<Self::Request> {
+        Vec::new()
+    }
     fn about(response: &Self::Response) -> (&str, &[ResourceError]);
     fn call(
         client: &mut AggregatedDiscoveryServiceClient<Channel>,
@@ -74,15 +79,6 @@ impl Talk for Session {
 
     fn give_up(&mut self) {
         self.give_up();
-    }
-
-    /// A delta server sends again what has changed, and only that.
-    fn holds(&self) -> bool {
-        false
-    }
-
-    fn release(&mut self) -> Vec<Self::Request> {
-        Vec::new()
     }
 
     fn about(response: &Self::Response) -> (&str, &[ResourceError]) {

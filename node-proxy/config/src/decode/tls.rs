@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use heddle_proto::{
+    Message, Name,
     envoy::{
         config::core::v3::{
             ConfigSource, TransportSocket, config_source::ConfigSourceSpecifier,
@@ -116,15 +117,27 @@ fn certificate(wire: &TlsCertificate) -> Decoded<Certificate> {
     }
 }
 
-/// The transport socket of a bound listener; `None`: plain text.
-pub(super) fn server(socket: &TransportSocket) -> Decoded<Option<ServerTls>> {
+/// What a transport socket says about TLS; `None`: plain text.
+fn context<M: Message + Name + Default>(socket: &TransportSocket) -> Decoded<Option<M>> {
     if socket.name == "envoy.transport_sockets.raw_buffer" {
         return Ok(None);
     }
     let Some(ConfigType::TypedConfig(any)) = &socket.config_type else {
         return refuse("missing").at("typed_config");
     };
-    let tls: DownstreamTlsContext = unpack(any)?;
+    Ok(Some(unpack(any)?))
+}
+
+fn alpn(common: &CommonTlsContext) -> Vec<Vec<u8>> {
+    let names = common.alpn_protocols.iter();
+    names.map(|name| name.clone().into_bytes()).collect()
+}
+
+/// The transport socket of a bound listener; `None`: plain text.
+pub(super) fn server(socket: &TransportSocket) -> Decoded<Option<ServerTls>> {
+    let Some(tls) = context::<DownstreamTlsContext>(socket)? else {
+        return Ok(None);
+    };
     let is = |value: &Option<BoolValue>| value.as_ref().is_some_and(|value| value.value);
     unsupported(
         is(&tls.require_client_certificate),
@@ -152,11 +165,7 @@ fn server_common(common: &CommonTlsContext) -> Decoded<ServerTls> {
     };
     Ok(ServerTls {
         certificate: by_ads(certificate).at("tls_certificate_sds_secret_configs[0]")?,
-        alpn: common
-            .alpn_protocols
-            .iter()
-            .map(|name| name.clone().into_bytes())
-            .collect(),
+        alpn: alpn(common),
         versions: versions(common.tls_params.as_ref()).at("tls_params")?,
     })
 }
@@ -235,13 +244,9 @@ fn versions(wire: Option<&TlsParameters>) -> Decoded<Vec<&'static SupportedProto
 
 /// The transport socket of a cluster; `None`: plain text.
 pub(super) fn client(socket: &TransportSocket) -> Decoded<Option<UpstreamTls>> {
-    if socket.name == "envoy.transport_sockets.raw_buffer" {
+    let Some(tls) = context::<UpstreamTlsContext>(socket)? else {
         return Ok(None);
-    }
-    let Some(ConfigType::TypedConfig(any)) = &socket.config_type else {
-        return refuse("missing").at("typed_config");
     };
-    let tls: UpstreamTlsContext = unpack(any)?;
     unsupported(tls.auto_host_sni, "auto_host_sni")?;
     unsupported(tls.auto_sni_san_validation, "auto_sni_san_validation")?;
     let server_name = match tls.sni.as_str() {
@@ -269,13 +274,12 @@ fn client_common(
         _ => return refuse("must be at most one").at("tls_certificate_sds_secret_configs"),
     };
     let (validation, trust) = validation(common)?;
-    let alpn = common.alpn_protocols.iter();
     Ok(UpstreamTls {
         certificate,
         validation,
         trust,
         server_name,
-        alpn: alpn.map(|name| name.clone().into_bytes()).collect(),
+        alpn: alpn(common),
         versions: versions(common.tls_params.as_ref()).at("tls_params")?,
     })
 }
