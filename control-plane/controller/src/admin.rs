@@ -102,7 +102,7 @@ async fn text(State(admin): State<Admin>) -> String {
 
 async fn status(State(admin): State<Admin>) -> Json<Value> {
     let round = admin.board.round();
-    let statuses = round.map(|round| serde_json::to_value(&round.statuses).unwrap_or_default());
+    let statuses = round.map(|round| serde_json::to_value(&*round.statuses).unwrap_or_default());
     Json(statuses.unwrap_or_default())
 }
 

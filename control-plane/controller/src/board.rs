@@ -23,7 +23,7 @@ use crate::{concerns::Concerns, expiries::Expiries, refusals::Refusals};
 #[derive(Debug)]
 pub(crate) struct Round {
     /// Conditions of routes, Gateways and classes.
-    pub(crate) statuses: Statuses,
+    pub(crate) statuses: Arc<Statuses>,
     /// All that is wrong, one line each, sorted.
     pub(crate) problems: BTreeSet<String>,
     /// Which identities of the mesh run on which node.
@@ -31,7 +31,7 @@ pub(crate) struct Round {
 }
 
 impl Round {
-    pub(crate) fn new(mesh: &Mesh, statuses: Statuses, problems: BTreeSet<String>) -> Self {
+    pub(crate) fn new(mesh: &Mesh, statuses: Arc<Statuses>, problems: BTreeSet<String>) -> Self {
         let mut identities = BTreeMap::<Arc<str>, BTreeSet<SpiffeId>>::new();
         for workload in mesh.workloads.values() {
             // Nobody speaks mutual TLS for a pod outside the mesh.

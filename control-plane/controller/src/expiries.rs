@@ -3,13 +3,12 @@
 use std::{
     collections::BTreeMap,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
-    time::{Duration, SystemTime},
+    time::SystemTime,
 };
 
-use heddle_identity::SpiffeId;
+use heddle_identity::{SpiffeId, not_after_of};
 use heddle_issuer::Signed;
 use rustls::pki_types::{CertificateDer, pem::PemObject};
-use x509_parser::prelude::{FromDer, X509Certificate};
 
 /// By node, then by identity. What this replica has not signed itself it does not know.
 type Known = BTreeMap<Arc<str>, BTreeMap<SpiffeId, SystemTime>>;
@@ -55,7 +54,5 @@ impl Expiries {
 
 fn not_after(pem: &str) -> Option<SystemTime> {
     let der = CertificateDer::from_pem_slice(pem.as_bytes()).ok()?;
-    let (_, certificate) = X509Certificate::from_der(&der).ok()?;
-    let seconds = u64::try_from(certificate.validity().not_after.timestamp()).ok()?;
-    SystemTime::UNIX_EPOCH.checked_add(Duration::from_secs(seconds))
+    not_after_of(&der).ok()
 }

@@ -164,13 +164,14 @@ impl Pipeline {
         self.board.refusals().state(&mut statuses);
         let last = self.board.round();
         let nothing = Statuses::default();
-        let known = last.as_ref().map_or(&nothing, |last| &last.statuses);
+        let known = last.as_ref().map_or(&nothing, |last| &*last.statuses);
         for line in transitions::between(known, &statuses) {
             tracing::info!("status: {line}");
         }
+        let statuses = Arc::new(statuses);
         self.facts.send_replace(Some(Facts {
             cluster: Arc::clone(&self.cluster),
-            statuses: Arc::new(statuses.clone()),
+            statuses: Arc::clone(&statuses),
         }));
         let round = Round::new(&resolved.mesh, statuses, problems);
         self.snapshots.send_replace(translated.snapshot);
