@@ -4,14 +4,16 @@ use std::sync::Arc;
 
 use heddle_snapshot::{Resource, ResourcesByType, TypeUrl};
 
+use crate::translator::Counts;
+
 /// All resources by type. A type is copied only when something in it changes, and then only its pointers.
 #[derive(Debug, Default)]
 pub(crate) struct Resources {
     types: ResourcesByType,
     /// How many resources were added or got another content.
-    pub(crate) changed: usize,
+    changed: usize,
     /// How many resources are gone.
-    pub(crate) removed: usize,
+    removed: usize,
 }
 
 impl Resources {
@@ -36,6 +38,15 @@ impl Resources {
             && Arc::make_mut(known).remove(name).is_some()
         {
             self.removed += 1;
+        }
+    }
+
+    /// How much work the update was that ends here, of which so many resources were encoded.
+    pub(crate) fn counts(&mut self, encoded: usize) -> Counts {
+        Counts {
+            encoded,
+            changed: std::mem::take(&mut self.changed),
+            removed: std::mem::take(&mut self.removed),
         }
     }
 

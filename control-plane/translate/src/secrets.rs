@@ -13,48 +13,43 @@ use heddle_snapshot::{Resource, Scope};
 
 use crate::memo::Unit;
 
-/// The trust bundle, PEM; several certificates while roots rotate.
+/// The trust bundle; several certificates while roots rotate.
 #[derive(Debug, PartialEq)]
-pub(crate) struct TrustBundleUnit(pub(crate) Arc<str>);
+pub(crate) struct TrustBundleUnit {
+    pem: Arc<str>,
+    scope: Scope,
+}
+
+impl TrustBundleUnit {
+    /// `None` while there is no root.
+    pub(crate) fn of(pem: &str, scope: Scope) -> Option<Self> {
+        let pem = (!pem.is_empty()).then(|| pem.into())?;
+        Some(Self { pem, scope })
+    }
+}
 
 impl Unit for TrustBundleUnit {
     type Key = ();
 
     fn build(&self, (): &()) -> Resource {
-        roots(&self.0, Scope::Nodes)
+        let message = Secret {
+            name: names::ROOT_CA_SECRET.to_owned(),
+            r#type: Some(secret::Type::ValidationContext(
+                CertificateValidationContext {
+                    trusted_ca: Some(DataSource {
+                        specifier: Some(Specifier::InlineString(self.pem.to_string())),
+                        ..DataSource::default()
+                    }),
+                    ..CertificateValidationContext::default()
+                },
+            )),
+        };
+        Resource::new(
+            type_url::SECRET,
+            names::ROOT_CA_SECRET,
+            self.scope.clone(),
+            Vec::new(),
+            &message,
+        )
     }
-}
-
-/// The same for Envoys.
-#[derive(Debug, PartialEq)]
-pub(crate) struct EnvoyTrustBundleUnit(pub(crate) Arc<str>);
-
-impl Unit for EnvoyTrustBundleUnit {
-    type Key = ();
-
-    fn build(&self, (): &()) -> Resource {
-        roots(&self.0, Scope::Envoys)
-    }
-}
-
-fn roots(pem: &str, scope: Scope) -> Resource {
-    let message = Secret {
-        name: names::ROOT_CA_SECRET.to_owned(),
-        r#type: Some(secret::Type::ValidationContext(
-            CertificateValidationContext {
-                trusted_ca: Some(DataSource {
-                    specifier: Some(Specifier::InlineString(pem.to_owned())),
-                    ..DataSource::default()
-                }),
-                ..CertificateValidationContext::default()
-            },
-        )),
-    };
-    Resource::new(
-        type_url::SECRET,
-        names::ROOT_CA_SECRET,
-        scope,
-        Vec::new(),
-        &message,
-    )
 }

@@ -10,7 +10,7 @@ use heddle_model::{
     RouteTableKey, Service, ServiceKey, ServiceKind, ServicePort, ServicePortKey, Transport,
     Workload,
 };
-use heddle_snapshot::{Placement, Snapshot};
+use heddle_snapshot::{Placement, Scope, Snapshot};
 
 use crate::{
     address_sets::AddressSetUnit,
@@ -105,19 +105,13 @@ impl Translator {
 
     /// Takes in the mesh as it is now. `trust_bundle`: the mesh's roots, PEM; while it is empty, no `ROOTCA` is sent.
     pub fn update(&mut self, mesh: &Mesh, trust_bundle: &str) -> Update {
-        self.resources.changed = 0;
-        self.resources.removed = 0;
         let encoded = self.services(mesh)
             + self.gateways(mesh)
             + self.pods(mesh)
             + self.grpc(mesh)
             + self.trust_bundle(trust_bundle);
-        let moved = self.place(mesh);
-        let counts = Counts {
-            encoded,
-            changed: self.resources.changed,
-            removed: self.resources.removed,
-        };
+        let counts = self.resources.counts(encoded);
+        let moved = self.follow_workloads(mesh);
         let envoy = self.envoy.update(mesh, &self.grpc, trust_bundle);
         if counts.is_visible() || envoy.is_visible() || moved {
             self.snapshot = Arc::new(Snapshot {
@@ -146,7 +140,7 @@ impl Translator {
             ..
         } = self;
         let clusters = ports(mesh).map(|(key, _, port)| {
-            let http2 = port.protocol == AppProtocol::Http2 || grpc.contains(&key);
+            let http2 = grpc.is_http2(&key, port);
             (key, ServiceClusterUnit { http2 })
         });
         let endpoints = ports(mesh).map(|(key, ..)| {
@@ -220,16 +214,17 @@ impl Translator {
     }
 
     fn trust_bundle(&mut self, pem: &str) -> usize {
-        let unit = (!pem.is_empty()).then(|| ((), TrustBundleUnit(pem.into())));
+        let unit = TrustBundleUnit::of(pem, Scope::Nodes).map(|unit| ((), unit));
         self.memos.trust_bundle.update(unit, &mut self.resources)
     }
 
-    /// Where namespaces have pods. Returns whether that changed.
-    fn place(&mut self, mesh: &Mesh) -> bool {
+    /// Who is where. Returns whether namespaces have pods on other nodes than before.
+    fn follow_workloads(&mut self, mesh: &Mesh) -> bool {
         if self.workloads == mesh.workloads {
             return false;
         }
         self.workloads.clone_from(&mesh.workloads);
+        self.envoy.follow_workloads(mesh);
         let placement = placement(mesh);
         if *self.placement == placement {
             return false;

@@ -3,39 +3,33 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
     net::IpAddr,
-    sync::Arc,
 };
 
-use heddle_model::{Enrolment, Mesh, PodKey, SpiffeId, Workload};
+use heddle_model::{Enrolment, Mesh, SpiffeId};
 
 /// The pods of the mesh by address.
 #[derive(Debug, Default)]
 pub(super) struct Identities {
-    workloads: BTreeMap<PodKey, Arc<Workload>>,
     by_address: BTreeMap<IpAddr, SpiffeId>,
     /// Also those whose pods have no address yet: their tunnels shall stand before the first endpoint needs one.
     all: BTreeSet<SpiffeId>,
 }
 
 impl Identities {
-    /// Reads all workloads anew if any of them changed.
-    pub(super) fn update(&mut self, mesh: &Mesh) {
-        if self.workloads == mesh.workloads {
-            return;
-        }
-        self.workloads.clone_from(&mesh.workloads);
-        self.by_address.clear();
-        self.all.clear();
-        for workload in self.workloads.values() {
+    /// Reads all workloads.
+    pub(super) fn of(mesh: &Mesh) -> Self {
+        let mut found = Self::default();
+        for workload in mesh.workloads.values() {
             if workload.enrolment != Enrolment::Mesh || workload.host_network {
                 continue;
             }
             let id = workload.spiffe_id(&mesh.trust_domain);
             for address in &workload.addresses {
-                self.by_address.insert(*address, id.clone());
+                found.by_address.insert(*address, id.clone());
             }
-            self.all.insert(id);
+            found.all.insert(id);
         }
+        found
     }
 
     /// Who is at this address; `None`: not in the mesh.

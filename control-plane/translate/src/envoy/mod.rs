@@ -18,11 +18,8 @@ mod routes;
 
 use std::sync::Arc;
 
-use heddle_model::{
-    AppProtocol, GatewayListener, GatewayListenerKey, Mesh, RouteTableKey, ServicePortKey,
-    Transport,
-};
-use heddle_snapshot::ResourcesByType;
+use heddle_model::{AppProtocol, GatewayListener, GatewayListenerKey, Mesh, Transport};
+use heddle_snapshot::{ResourcesByType, Scope};
 
 use self::{
     clusters::ServiceClusterUnit,
@@ -36,7 +33,7 @@ use crate::{
     memo::Memo,
     resources::Resources,
     routes::GrpcPorts,
-    secrets::EnvoyTrustBundleUnit,
+    secrets::TrustBundleUnit,
     translator::{Counts, ports, tables},
 };
 
@@ -53,21 +50,19 @@ pub(crate) struct Edition {
     gateway_routes: Memo<GatewayRoutesUnit>,
     outbound_listener: Memo<OutboundListenerUnit>,
     outbound_routes: Memo<OutboundRoutesUnit>,
-    trust_bundle: Memo<EnvoyTrustBundleUnit>,
+    trust_bundle: Memo<TrustBundleUnit>,
 }
 
 impl Edition {
     /// Takes in the mesh as it is now.
     pub(crate) fn update(&mut self, mesh: &Mesh, grpc: &GrpcPorts, trust_bundle: &str) -> Counts {
-        self.resources.changed = 0;
-        self.resources.removed = 0;
-        self.identities.update(mesh);
         let encoded = self.services(mesh, grpc) + self.ways_in(mesh) + self.tunnels(trust_bundle);
-        Counts {
-            encoded,
-            changed: self.resources.changed,
-            removed: self.resources.removed,
-        }
+        self.resources.counts(encoded)
+    }
+
+    /// Takes in who is where, before the update of a mesh in which that changed.
+    pub(crate) fn follow_workloads(&mut self, mesh: &Mesh) {
+        self.identities = Identities::of(mesh);
     }
 
     /// What streams may see.
@@ -78,7 +73,7 @@ impl Edition {
     fn services(&mut self, mesh: &Mesh, grpc: &GrpcPorts) -> usize {
         let tcp = || ports(mesh).filter(|(key, ..)| key.transport == Transport::Tcp);
         let clusters = tcp().map(|(key, _, port)| {
-            let http2 = port.protocol == AppProtocol::Http2 || grpc.contains(&key);
+            let http2 = grpc.is_http2(&key, port);
             (key, ServiceClusterUnit { http2 })
         });
         let identities = &self.identities;
@@ -115,8 +110,7 @@ impl Edition {
     fn tunnels(&mut self, trust_bundle: &str) -> usize {
         let resources = &mut self.resources;
         let identities = || self.identities.all();
-        let roots =
-            (!trust_bundle.is_empty()).then(|| ((), EnvoyTrustBundleUnit(trust_bundle.into())));
+        let roots = TrustBundleUnit::of(trust_bundle, Scope::Envoys).map(|unit| ((), unit));
         self.tunnel_clusters.update(
             identities().map(|id| (id.clone(), TunnelClusterUnit)),
             resources,
@@ -148,12 +142,8 @@ fn outbound_ports(mesh: &Mesh) -> Vec<OutboundPort> {
     tables(mesh)
         .filter(|(key, _, port, _)| key.consumer.is_none() && port.protocol != AppProtocol::Opaque)
         .map(|(key, _, _, table)| OutboundPort {
-            port: port_of(key),
+            port: key.port,
             table: table.cloned(),
         })
         .collect()
-}
-
-fn port_of(key: RouteTableKey) -> ServicePortKey {
-    key.port
 }

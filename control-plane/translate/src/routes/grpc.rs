@@ -2,7 +2,9 @@
 
 use std::collections::BTreeSet;
 
-use heddle_model::{Backend, Mesh, ObjectKind, RouteAction, RouteRule, ServicePortKey};
+use heddle_model::{
+    AppProtocol, Backend, Mesh, ObjectKind, RouteAction, RouteRule, ServicePort, ServicePortKey,
+};
 
 /// Ports that get requests by a GRPCRoute and by no HTTPRoute. gRPC is HTTP/2 and nothing else, so the proxy need not
 /// ask what the client speaks; where an HTTPRoute sends requests too, it goes by the client.
@@ -29,9 +31,9 @@ impl GrpcPorts {
         Self(grpc.difference(&http).map(|&key| key.clone()).collect())
     }
 
-    /// Whether it is one of them.
-    pub(crate) fn contains(&self, port: &ServicePortKey) -> bool {
-        self.0.contains(port)
+    /// Whether HTTP/2 is spoken to a port, whatever the client speaks: it is declared, or the port is one of these.
+    pub(crate) fn is_http2(&self, key: &ServicePortKey, port: &ServicePort) -> bool {
+        port.protocol == AppProtocol::Http2 || self.0.contains(key)
     }
 }
 
