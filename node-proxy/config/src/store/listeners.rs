@@ -143,14 +143,9 @@ fn encrypted(
     let Some(certificate) = certificate(told, secrets) else {
         return known;
     };
-    if let Some(known) = &known
-        && known.certificate.is(certificate)
-    {
-        return Some(Encrypted {
-            told: Arc::clone(told),
-            certificate: certificate.clone(),
-            config: Arc::clone(&known.config),
-        });
+    let in_use = |known: &Encrypted| known.certificate.is(certificate);
+    if known.as_ref().is_some_and(in_use) {
+        return known;
     }
     match told.config(certificate) {
         Ok(config) => Some(Encrypted {
