@@ -162,7 +162,7 @@ impl<F: Forward> Outbound<F> {
     ) -> Response<Body> {
         match &route.action {
             Action::Forward(forward) => {
-                let cluster = forward.clusters.pick(spread::number(&forward.clusters));
+                let cluster = spread::share_of(&forward.clusters);
                 self.forward(route, forward, cluster, request, asked, exchange)
                     .await
             }

@@ -15,7 +15,7 @@ thread_local!(static SEQUENCES: RefCell<HashMap<usize, Sequence>> = RefCell::def
 
 /// The next number for this split on this worker. Each split has a sequence of its own: with one for all, what a request gets at a
 /// first split would decide what it gets at a second one.
-pub(crate) fn number(split: &WeightedClusters) -> u64 {
+fn number(split: &WeightedClusters) -> u64 {
     let address = std::ptr::from_ref(split).addr();
     SEQUENCES.with_borrow_mut(|sequences| {
         if sequences.len() >= MOST && !sequences.contains_key(&address) {
