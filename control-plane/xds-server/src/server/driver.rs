@@ -143,7 +143,7 @@ async fn run<P: Protocol>(
             P::VARIANT,
             view,
             newest(&mut snapshots),
-            Arc::clone(&inner.diffs),
+            Arc::clone(&inner.shared),
             inner.settings.limits.clone(),
         ),
         questions,

@@ -24,7 +24,7 @@ pub use service::DiscoveryService;
 pub use settings::{Settings, http2};
 
 use crate::{
-    Authenticate, Diffs,
+    Authenticate, Shared,
     session::{Event, Refusal},
 };
 use clients::Clients;
@@ -58,7 +58,7 @@ struct Inner {
     auth: Box<dyn Authenticate>,
     settings: Settings,
     observer: Observer,
-    diffs: Arc<Diffs>,
+    shared: Arc<Shared>,
     clients: Arc<Clients>,
     draining: watch::Sender<bool>,
 }
@@ -98,7 +98,7 @@ impl Server {
             auth: Box::new(auth),
             settings,
             observer: Box::new(observer),
-            diffs: Arc::default(),
+            shared: Arc::default(),
             clients: Clients::new(),
             draining: watch::Sender::new(false),
         }))
