@@ -10,13 +10,14 @@ use tokio::{
     sync::{mpsc, watch},
     time::{sleep_until, timeout},
 };
-use tonic::{Code, Request, Status, Streaming};
+use tonic::{Request, Status};
 
 use super::{
     Inner, Notice,
     clients::{Account, Question, Slot},
     node,
     protocol::Protocol,
+    requests::Messages,
 };
 use crate::{
     AuthError, Credential, NodeIdentity,
@@ -34,7 +35,7 @@ type Responses<P> = mpsc::Sender<Result<<P as Protocol>::Response, Status>>;
 pub(super) async fn start<P: Protocol>(
     inner: Arc<Inner>,
     only: Option<TypeUrl>,
-    request: Request<Streaming<P::Request>>,
+    request: Request<Messages<P::Request>>,
 ) -> Result<mpsc::Receiver<Result<P::Response, Status>>, Status> {
     if *inner.draining.borrow() {
         return Err(shutting_down());
@@ -267,24 +268,14 @@ fn newest(snapshots: &mut watch::Receiver<Arc<Snapshot>>) -> Arc<Snapshot> {
 
 /// What the client sends.
 struct Requests<P: Protocol> {
-    stream: Streaming<P::Request>,
+    stream: Messages<P::Request>,
     only: Option<TypeUrl>,
 }
 
 impl<P: Protocol> Requests<P> {
-    /// The next request. What cannot be decoded is the client's fault, not ours.
+    /// The next request.
     async fn next(&mut self) -> Result<Option<P::Request>, Status> {
-        let request = self
-            .stream
-            .message()
-            .await
-            .map_err(|status| match status.code() {
-                Code::Internal => {
-                    Status::invalid_argument(format!("malformed request: {}", status.message()))
-                }
-                _ => status,
-            })?;
-        let Some(mut request) = request else {
+        let Some(mut request) = self.stream.next().await? else {
             return Ok(None);
         };
         check_type(P::type_url(&mut request), self.only)?;

@@ -9,6 +9,7 @@ mod csds;
 mod driver;
 mod node;
 mod protocol;
+mod requests;
 mod service;
 mod settings;
 
