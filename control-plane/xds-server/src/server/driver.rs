@@ -234,12 +234,6 @@ impl<P: Protocol> Desk<'_, P> {
     }
 
     fn notify(&self, event: Event) {
-        if let Event::Refused(refusal) = &event {
-            tracing::warn!(
-                node = %self.node, type_url = refusal.type_url, resource = %refusal.resource,
-                origin = ?refusal.origin, message = %refusal.message, "refused by the client"
-            );
-        }
         (self.inner.observer)(Notice {
             stream: self.slot.stream,
             node: Arc::clone(&self.node),

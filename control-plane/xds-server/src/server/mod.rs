@@ -52,6 +52,15 @@ impl Notice {
     }
 }
 
+fn log(notice: &Notice) {
+    if let Event::Refused(refusal) = &notice.event {
+        tracing::warn!(
+            node = %notice.node, type_url = refusal.type_url, resource = %refusal.resource,
+            origin = ?refusal.origin, message = %refusal.message, "refused by the client"
+        );
+    }
+}
+
 type Observer = Box<dyn Fn(Notice) + Send + Sync>;
 
 struct Inner {
@@ -78,16 +87,16 @@ impl fmt::Debug for Server {
 }
 
 impl Server {
-    /// A server of the newest of these snapshots.
+    /// A server of the newest of these snapshots. What clients refuse stands in the log.
     pub fn new(
         snapshots: watch::Receiver<Arc<Snapshot>>,
         auth: impl Authenticate,
         settings: Settings,
     ) -> Self {
-        Self::with_observer(snapshots, auth, settings, |_| {})
+        Self::with_observer(snapshots, auth, settings, |notice| log(&notice))
     }
 
-    /// The same, and tells an observer what clients refuse. It is called on the stream's task: it must not block.
+    /// The same, and tells an observer what clients refuse, in place of the log. It is called on the stream's task: it must not block.
     pub fn with_observer(
         snapshots: watch::Receiver<Arc<Snapshot>>,
         auth: impl Authenticate,
