@@ -5,6 +5,7 @@
 pub mod api;
 mod body;
 mod clients;
+mod connections;
 mod csds;
 mod driver;
 mod node;
@@ -20,6 +21,10 @@ use tokio::sync::watch;
 use tonic::service::Routes;
 
 pub use clients::ClientState;
+pub use connections::{
+    ConnectionCounts, ConnectionInfo, ConnectionLimits, Connections, CountStreams, Crowded, Place,
+    Watched,
+};
 pub use csds::{ClientStatusService, Expiry};
 pub use service::DiscoveryService;
 pub use settings::{Settings, http2};
