@@ -5,6 +5,7 @@ use std::{net::SocketAddr, path::PathBuf};
 use clap::ValueEnum;
 use heddle_identity::{Namespace, ServiceAccount, SpiffeId};
 use heddle_model::{MtlsMode, TrustDomain};
+use heddle_xds_server::ConnectionLimits;
 
 /// Heddle's control plane.
 #[derive(clap::Parser, Debug)]
@@ -73,6 +74,12 @@ pub(crate) struct Arguments {
     /// Whether pods take plain text where neither the pod nor its namespace says.
     #[arg(long, value_enum, default_value_t = Mtls::Permissive)]
     pub(crate) mtls: Mtls,
+    /// Connections to --listen in total. Each takes a descriptor: at most a process's limit of open files less a few.
+    #[arg(long, default_value_t = ConnectionLimits::default().total)]
+    pub(crate) max_connections: usize,
+    /// Connections to --listen from one address. Where a load balancer hides the addresses of proxies, all of them together.
+    #[arg(long, default_value_t = ConnectionLimits::default().per_peer)]
+    pub(crate) max_connections_per_peer: usize,
     /// What to log, as in `info,heddle_xds_server=debug`.
     #[arg(long, env = "HEDDLE_LOG", default_value = "info")]
     pub(crate) log: String,
@@ -82,6 +89,15 @@ impl Arguments {
     /// Who the control plane is.
     pub(crate) fn identity(&self) -> SpiffeId {
         self.own(&self.service_account)
+    }
+
+    /// How many connections may be open, and for how long without a stream.
+    pub(crate) fn connection_limits(&self) -> ConnectionLimits {
+        ConnectionLimits {
+            total: self.max_connections,
+            per_peer: self.max_connections_per_peer,
+            ..ConnectionLimits::default()
+        }
     }
 
     /// Who node proxies are, where they speak for themselves.

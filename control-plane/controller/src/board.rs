@@ -27,7 +27,7 @@ pub(crate) struct Round {
     /// All that is wrong, one line each, sorted.
     pub(crate) problems: BTreeSet<String>,
     /// Which identities of the mesh run on which node.
-    identities: BTreeMap<Arc<str>, BTreeSet<SpiffeId>>,
+    identities: Arc<BTreeMap<Arc<str>, BTreeSet<SpiffeId>>>,
 }
 
 impl Round {
@@ -44,7 +44,16 @@ impl Round {
         Self {
             statuses,
             problems,
-            identities,
+            identities: Arc::new(identities),
+        }
+    }
+
+    /// The same with other statuses.
+    pub(crate) fn restated(&self, statuses: Arc<Statuses>) -> Self {
+        Self {
+            statuses,
+            problems: self.problems.clone(),
+            identities: Arc::clone(&self.identities),
         }
     }
 }

@@ -29,7 +29,7 @@ use anyhow::Context;
 use clap::Parser;
 use heddle_issuer::{CertificateService, Issuer};
 use heddle_xds_server::{
-    BootstrapTokens,
+    BootstrapTokens, Connections,
     server::{Server, Settings},
 };
 use tokio::signal::unix::{SignalKind, signal};
@@ -173,15 +173,21 @@ async fn serve(
         Arc::new(TokenCaller(tokens)),
         Arc::new(board.clone()),
     )
-    .observed_by(move |outcome| metrics.certificate(outcome))
+    .observed_by({
+        let metrics = Arc::clone(&metrics);
+        move |outcome| metrics.certificate(outcome)
+    })
     .signed_to({
         let board = board.clone();
         move |signed| board.expiries().note(signed)
     });
     let keeper = keep(authority, Arc::clone(&issuer));
-    let incoming = serving::listen(arguments, issuer, shutdown.clone()).await?;
+    let connections = Connections::new(arguments.connection_limits());
+    metrics.connections(connections.clone());
+    let incoming = serving::listen(arguments, issuer, connections, shutdown.clone()).await?;
     let drain = shutdown.clone();
     let server = heddle_xds_server::server::http2(tonic::transport::Server::builder())
+        .layer(Connections::layer::<_, serving::PeerInfo>())
         .add_routes(xds.clone().into_routes())
         .add_service(certificates.into_service())
         .serve_with_incoming_shutdown(incoming, async move { drain.cancelled().await });

@@ -1,9 +1,13 @@
 //! What the control plane counts.
 
-use std::collections::BTreeSet;
+use std::{
+    collections::BTreeSet,
+    sync::{OnceLock, atomic::Ordering},
+};
 
 use heddle_issuer::Outcome;
 use heddle_resources::Kind;
+use heddle_xds_server::Connections;
 use prometheus_client::{
     encoding::text::encode,
     metrics::{counter::Counter, family::Family, gauge::Gauge, histogram::Histogram},
@@ -27,6 +31,11 @@ pub(crate) struct Metrics {
     kinds: Family<[(&'static str, &'static str); 1], Gauge>,
     /// Requests for certificates, by what became of them.
     certificates: Family<[(&'static str, &'static str); 1], Counter>,
+    /// Where connections are counted, once there are any.
+    connections: OnceLock<Connections>,
+    open_connections: Gauge,
+    /// Connections that were not let in or closed, by reason; taken over from where they are counted.
+    ended_connections: Family<[(&'static str, &'static str); 1], Counter>,
 }
 
 impl Metrics {
@@ -57,6 +66,17 @@ impl Metrics {
             "Whether objects of the kind can be read at present (1) or not (0)",
             kinds.clone(),
         );
+        let (open_connections, ended_connections) = (Gauge::default(), Family::default());
+        registry.register(
+            "connections",
+            "Open connections to the port of xDS and certificates",
+            open_connections.clone(),
+        );
+        registry.register(
+            "connections_refused",
+            "Connections that were refused or closed since the start, by reason: of one peer too many, in total too many, no stream for too long",
+            ended_connections.clone(),
+        );
         let certificates = Family::default();
         registry.register(
             "certificate_requests",
@@ -72,6 +92,9 @@ impl Metrics {
             streams,
             kinds,
             certificates,
+            connections: OnceLock::new(),
+            open_connections,
+            ended_connections,
         }
     }
 
@@ -96,8 +119,30 @@ impl Metrics {
         self.certificates.get_or_create(&[("outcome", word)]).inc();
     }
 
+    /// Tells where connections are counted.
+    pub(crate) fn connections(&self, connections: Connections) {
+        // There is only one port.
+        let _ = self.connections.set(connections);
+    }
+
+    fn count_connections(&self) {
+        let counts = self.connections.get().map(Connections::counts);
+        let counts = counts.unwrap_or_default();
+        let open = i64::try_from(counts.open).unwrap_or(i64::MAX);
+        self.open_connections.set(open);
+        for (reason, count) in [
+            ("peer", counts.refused_by_peer),
+            ("total", counts.refused_by_total),
+            ("no_stream", counts.without_stream),
+        ] {
+            let ended = self.ended_connections.get_or_create(&[("reason", reason)]);
+            ended.inner().store(count, Ordering::Relaxed);
+        }
+    }
+
     /// In the OpenMetrics text format.
     pub(crate) fn text(&self) -> String {
+        self.count_connections();
         let mut text = String::new();
         // Writing to a String cannot fail.
         let _ = encode(&mut text, &self.registry);

@@ -117,9 +117,7 @@ impl Pipeline {
                     self.round(None);
                 },
                 // What a client refuses belongs into the status of the object that it was made from.
-                Ok(()) = refusals.changed() => if read {
-                    self.round(None);
-                },
+                Ok(()) = refusals.changed() => self.restate(),
                 _ = rotation.tick(), if self.rotates => if let Err(error) = self.issuer.rotate(false) {
                     tracing::error!(%error, "the roots were not rotated; the present ones stay in force");
                 },
@@ -160,20 +158,9 @@ impl Pipeline {
         self.metrics
             .problems
             .set(i64::try_from(problems.len()).unwrap_or(i64::MAX));
-        let mut statuses = resolved.statuses.clone();
-        self.board.refusals().state(&mut statuses);
         let last = self.board.round();
-        let nothing = Statuses::default();
-        let known = last.as_ref().map_or(&nothing, |last| &*last.statuses);
-        for line in transitions::between(known, &statuses) {
-            tracing::info!("status: {line}");
-        }
-        let statuses = Arc::new(statuses);
-        self.facts.send_replace(Some(Facts {
-            cluster: Arc::clone(&self.cluster),
-            statuses: Arc::clone(&statuses),
-        }));
-        let round = Round::new(&resolved.mesh, statuses, problems);
+        let statuses = self.statuses(last.as_deref());
+        let round = Round::new(&self.resolver.resolved().mesh, statuses, problems);
         self.snapshots.send_replace(translated.snapshot);
         self.board.publish(round);
         self.metrics.rounds.inc();
@@ -182,5 +169,32 @@ impl Pipeline {
             .inc_by(translated.counts.encoded as u64);
         self.metrics.seconds.observe(begin.elapsed().as_secs_f64());
         tracing::debug!(counts = ?translated.counts, took = ?begin.elapsed(), "snapshot");
+    }
+    /// A client refuses something else than before: only statuses say so, nothing is resolved or translated.
+    fn restate(&self) {
+        let Some(last) = self.board.round() else {
+            return;
+        };
+        let statuses = self.statuses(Some(&last));
+        if *statuses != *last.statuses {
+            self.board.publish(last.restated(statuses));
+        }
+    }
+
+    /// The statuses at present, with what clients refuse in them. Tells how they differ from the last ones.
+    fn statuses(&self, last: Option<&Round>) -> Arc<Statuses> {
+        let mut statuses = self.resolver.resolved().statuses.clone();
+        self.board.refusals().state(&mut statuses);
+        let nothing = Statuses::default();
+        let known = last.map_or(&nothing, |last| &*last.statuses);
+        for line in transitions::between(known, &statuses) {
+            tracing::info!("status: {line}");
+        }
+        let statuses = Arc::new(statuses);
+        self.facts.send_replace(Some(Facts {
+            cluster: Arc::clone(&self.cluster),
+            statuses: Arc::clone(&statuses),
+        }));
+        statuses
     }
 }

@@ -39,7 +39,7 @@ impl Default for Refusals {
 }
 
 impl Refusals {
-    /// Takes in what a client refuses, or no longer refuses.
+    /// Takes in what a client refuses, or no longer refuses. The one place that logs it.
     pub(crate) fn note(&self, notice: &Notice) {
         let refusal = notice.refusal();
         let key = (
@@ -142,11 +142,13 @@ impl Refusals {
 
 fn line(refused: &Refused) -> String {
     let Refused { client, refusal } = refused;
+    let from = match &*refusal.origin {
+        [] => String::new(),
+        objects => format!(" (from {})", objects.join(", ")),
+    };
     format!(
-        "{client} refuses {} (from {}): {}",
-        refusal.resource,
-        refusal.origin.join(", "),
-        refusal.message
+        "{client} refuses {}{from}: {}",
+        refusal.resource, refusal.message
     )
 }
 

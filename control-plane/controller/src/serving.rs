@@ -1,5 +1,7 @@
 //! TLS on the port that proxies connect to, with a certificate of the mesh's own authority that is renewed in time.
 //!
+//! How many connections there are and how long one may be without a stream is bounded here; what waits in a handshake counts as well.
+//!
 //! A client may show a certificate of that authority: gRPC's own xDS clients have no other word for who they are. Their connection ends with it.
 
 mod expiring;
@@ -9,6 +11,7 @@ use std::{io, sync::Arc, time::Duration};
 use anyhow::Context;
 use arc_swap::ArcSwap;
 use heddle_issuer::{Issuer, ServingCertificate};
+use heddle_xds_server::{Connections, server::Watched};
 use rustls::{
     RootCertStore, ServerConfig,
     pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject},
@@ -16,30 +19,33 @@ use rustls::{
 };
 use tokio::{
     net::TcpListener,
-    sync::{Semaphore, mpsc},
+    sync::mpsc,
     time::{interval, timeout},
 };
 use tokio_rustls::TlsAcceptor;
 use tokio_stream::wrappers::ReceiverStream;
 use tokio_util::sync::CancellationToken;
+use tonic::transport::server::Connected;
 
 use self::expiring::Expiring;
 use crate::arguments::Arguments;
 
 /// A handshake that takes longer is given up.
 const HANDSHAKE: Duration = Duration::from_secs(10);
-/// Handshakes at a time.
-const HANDSHAKES: usize = 256;
 /// How often a new serving certificate is made: well within its day.
 const RENEWAL: Duration = Duration::from_secs(6 * 3600);
 
 /// Accepted connections, after their handshake.
-pub(crate) type Incoming = ReceiverStream<io::Result<Expiring>>;
+pub(crate) type Incoming = ReceiverStream<io::Result<Watched<Expiring>>>;
+
+/// What a connection tells about itself.
+pub(crate) type PeerInfo = <Expiring as Connected>::ConnectInfo;
 
 /// Binds the port and accepts until shutdown.
 pub(crate) async fn listen(
     arguments: &Arguments,
     issuer: Arc<Issuer>,
+    connections: Connections,
     shutdown: CancellationToken,
 ) -> anyhow::Result<Incoming> {
     let identity = arguments.identity();
@@ -71,7 +77,7 @@ pub(crate) async fn listen(
             }
         }
     });
-    tokio::spawn(accept(listener, current, sender, shutdown));
+    tokio::spawn(accept(listener, connections, current, sender, shutdown));
     Ok(ReceiverStream::new(receiver))
 }
 
@@ -96,11 +102,11 @@ fn config(certificate: &ServingCertificate, roots: &str) -> anyhow::Result<Arc<S
 
 async fn accept(
     listener: TcpListener,
+    connections: Connections,
     config: Arc<ArcSwap<ServerConfig>>,
-    sender: mpsc::Sender<io::Result<Expiring>>,
+    sender: mpsc::Sender<io::Result<Watched<Expiring>>>,
     shutdown: CancellationToken,
 ) {
-    let places = Arc::new(Semaphore::new(HANDSHAKES));
     loop {
         let accepted = tokio::select! {
             () = shutdown.cancelled() => return,
@@ -111,19 +117,25 @@ async fn accept(
             tokio::time::sleep(Duration::from_millis(50)).await;
             continue;
         };
-        let Ok(place) = Arc::clone(&places).acquire_owned().await else {
-            return;
+        // Nobody waits for a place: one peer with many connections that say nothing would keep all others out.
+        let Ok(place) = connections.admit(peer.ip()) else {
+            continue;
         };
         let (acceptor, sender) = (TlsAcceptor::from(config.load_full()), sender.clone());
         tokio::spawn(async move {
             let _ = stream.set_nodelay(true);
             match timeout(HANDSHAKE, acceptor.accept(stream)).await {
                 // The server is gone if nobody receives: then the connection may go as well.
-                Ok(Ok(stream)) => drop(sender.send(Ok(Expiring::new(stream))).await),
+                Ok(Ok(stream)) => {
+                    let watched = place.watch(Expiring::new(stream));
+                    drop(sender.send(Ok(watched)).await);
+                }
                 Ok(Err(error)) => tracing::debug!(%peer, %error, "TLS handshake failed"),
                 Err(_) => tracing::debug!(%peer, "TLS handshake took too long"),
             }
-            drop(place);
         });
     }
 }
+
+#[cfg(test)]
+mod tests;

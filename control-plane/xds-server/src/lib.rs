@@ -57,10 +57,15 @@ mod auth;
 mod diffs;
 pub mod server;
 pub mod session;
+mod shared;
 mod tokens;
 mod wire;
 
 pub use auth::{AuthError, Authenticate, Credential, NodeIdentity, Token};
 pub use diffs::Diffs;
-pub use server::{ClientState, ClientStatusService, Expiry, Notice, Server, Settings, http2};
+pub use server::{
+    ClientState, ClientStatusService, ConnectionLimits, Connections, Expiry, Notice, Server,
+    Settings, http2,
+};
+pub use shared::Shared;
 pub use tokens::{BootstrapTokens, TokensError};

@@ -3,6 +3,7 @@
 mod bad_input;
 mod callers;
 mod edits;
+mod refusals;
 
 use std::{collections::BTreeSet, fs, sync::Arc, time::Duration};
 

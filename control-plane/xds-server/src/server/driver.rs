@@ -10,13 +10,14 @@ use tokio::{
     sync::{mpsc, watch},
     time::{sleep_until, timeout},
 };
-use tonic::{Code, Request, Status, Streaming};
+use tonic::{Request, Status};
 
 use super::{
     Inner, Notice,
     clients::{Account, Question, Slot},
     node,
     protocol::Protocol,
+    requests::Messages,
 };
 use crate::{
     AuthError, Credential, NodeIdentity,
@@ -34,7 +35,7 @@ type Responses<P> = mpsc::Sender<Result<<P as Protocol>::Response, Status>>;
 pub(super) async fn start<P: Protocol>(
     inner: Arc<Inner>,
     only: Option<TypeUrl>,
-    request: Request<Streaming<P::Request>>,
+    request: Request<Messages<P::Request>>,
 ) -> Result<mpsc::Receiver<Result<P::Response, Status>>, Status> {
     if *inner.draining.borrow() {
         return Err(shutting_down());
@@ -143,7 +144,7 @@ async fn run<P: Protocol>(
             P::VARIANT,
             view,
             newest(&mut snapshots),
-            Arc::clone(&inner.diffs),
+            Arc::clone(&inner.shared),
             inner.settings.limits.clone(),
         ),
         questions,
@@ -233,12 +234,6 @@ impl<P: Protocol> Desk<'_, P> {
     }
 
     fn notify(&self, event: Event) {
-        if let Event::Refused(refusal) = &event {
-            tracing::warn!(
-                node = %self.node, type_url = refusal.type_url, resource = %refusal.resource,
-                origin = ?refusal.origin, message = %refusal.message, "refused by the client"
-            );
-        }
         (self.inner.observer)(Notice {
             stream: self.slot.stream,
             node: Arc::clone(&self.node),
@@ -267,24 +262,14 @@ fn newest(snapshots: &mut watch::Receiver<Arc<Snapshot>>) -> Arc<Snapshot> {
 
 /// What the client sends.
 struct Requests<P: Protocol> {
-    stream: Streaming<P::Request>,
+    stream: Messages<P::Request>,
     only: Option<TypeUrl>,
 }
 
 impl<P: Protocol> Requests<P> {
-    /// The next request. What cannot be decoded is the client's fault, not ours.
+    /// The next request.
     async fn next(&mut self) -> Result<Option<P::Request>, Status> {
-        let request = self
-            .stream
-            .message()
-            .await
-            .map_err(|status| match status.code() {
-                Code::Internal => {
-                    Status::invalid_argument(format!("malformed request: {}", status.message()))
-                }
-                _ => status,
-            })?;
-        let Some(mut request) = request else {
+        let Some(mut request) = self.stream.next().await? else {
             return Ok(None);
         };
         check_type(P::type_url(&mut request), self.only)?;

@@ -5,10 +5,12 @@
 pub mod api;
 mod body;
 mod clients;
+mod connections;
 mod csds;
 mod driver;
 mod node;
 mod protocol;
+mod requests;
 mod service;
 mod settings;
 
@@ -19,12 +21,16 @@ use tokio::sync::watch;
 use tonic::service::Routes;
 
 pub use clients::ClientState;
+pub use connections::{
+    ConnectionCounts, ConnectionInfo, ConnectionLimits, Connections, CountStreams, Crowded, Place,
+    Watched,
+};
 pub use csds::{ClientStatusService, Expiry};
 pub use service::DiscoveryService;
 pub use settings::{Settings, http2};
 
 use crate::{
-    Authenticate, Diffs,
+    Authenticate, Shared,
     session::{Event, Refusal},
 };
 use clients::Clients;
@@ -51,6 +57,15 @@ impl Notice {
     }
 }
 
+fn log(notice: &Notice) {
+    if let Event::Refused(refusal) = &notice.event {
+        tracing::warn!(
+            node = %notice.node, type_url = refusal.type_url, resource = %refusal.resource,
+            origin = ?refusal.origin, message = %refusal.message, "refused by the client"
+        );
+    }
+}
+
 type Observer = Box<dyn Fn(Notice) + Send + Sync>;
 
 struct Inner {
@@ -58,7 +73,7 @@ struct Inner {
     auth: Box<dyn Authenticate>,
     settings: Settings,
     observer: Observer,
-    diffs: Arc<Diffs>,
+    shared: Arc<Shared>,
     clients: Arc<Clients>,
     draining: watch::Sender<bool>,
 }
@@ -77,16 +92,16 @@ impl fmt::Debug for Server {
 }
 
 impl Server {
-    /// A server of the newest of these snapshots.
+    /// A server of the newest of these snapshots. What clients refuse stands in the log.
     pub fn new(
         snapshots: watch::Receiver<Arc<Snapshot>>,
         auth: impl Authenticate,
         settings: Settings,
     ) -> Self {
-        Self::with_observer(snapshots, auth, settings, |_| {})
+        Self::with_observer(snapshots, auth, settings, |notice| log(&notice))
     }
 
-    /// The same, and tells an observer what clients refuse. It is called on the stream's task: it must not block.
+    /// The same, and tells an observer what clients refuse, in place of the log. It is called on the stream's task: it must not block.
     pub fn with_observer(
         snapshots: watch::Receiver<Arc<Snapshot>>,
         auth: impl Authenticate,
@@ -98,7 +113,7 @@ impl Server {
             auth: Box::new(auth),
             settings,
             observer: Box::new(observer),
-            diffs: Arc::default(),
+            shared: Arc::default(),
             clients: Clients::new(),
             draining: watch::Sender::new(false),
         }))

@@ -13,14 +13,7 @@ use std::{
 use futures::future::BoxFuture;
 use heddle_snapshot::TypeUrl;
 use http::header::CONTENT_TYPE;
-use tonic::{
-    Request, Status, Streaming,
-    body::Body,
-    codec::Codec,
-    codegen::{Body as HttpBody, Service, StdError},
-    server::NamedService,
-};
-use tonic_prost::ProstCodec;
+use tonic::{Request, Status, body::Body, codegen::Service, server::NamedService};
 
 use super::{
     Inner,
@@ -28,6 +21,7 @@ use super::{
     body::Responses,
     driver,
     protocol::{Delta, Protocol, StateOfTheWorld},
+    requests::Messages,
 };
 
 /// One discovery service. Cheap to clone.
@@ -51,19 +45,13 @@ impl<A: Api> DiscoveryService<A> {
     }
 }
 
-async fn serve<P, B>(
+async fn serve<P: Protocol>(
     inner: Arc<Inner>,
     only: Option<TypeUrl>,
-    request: http::Request<B>,
-) -> http::Response<Body>
-where
-    P: Protocol,
-    B: HttpBody + Send + 'static,
-    B::Error: Into<StdError> + Send + 'static,
-{
+    request: http::Request<Body>,
+) -> http::Response<Body> {
     let limit = inner.settings.request_bytes;
-    let decoder = ProstCodec::<P::Response, P::Request>::default().decoder();
-    let request = request.map(|body| Streaming::new_request(decoder, body, None, Some(limit)));
+    let request = request.map(|body| Messages::new(body, limit));
     match driver::start::<P>(inner, only, Request::from_http(request)).await {
         Ok(responses) => {
             let mut response = http::Response::new(Body::new(Responses::new(responses)));
@@ -79,12 +67,7 @@ impl<A: Api> NamedService for DiscoveryService<A> {
     const NAME: &'static str = A::NAME;
 }
 
-impl<A, B> Service<http::Request<B>> for DiscoveryService<A>
-where
-    A: Api,
-    B: HttpBody + Send + 'static,
-    B::Error: Into<StdError> + Send + 'static,
-{
+impl<A: Api> Service<http::Request<Body>> for DiscoveryService<A> {
     type Response = http::Response<Body>;
     type Error = Infallible;
     type Future = BoxFuture<'static, Result<Self::Response, Infallible>>;
@@ -93,13 +76,13 @@ where
         Poll::Ready(Ok(()))
     }
 
-    fn call(&mut self, request: http::Request<B>) -> Self::Future {
+    fn call(&mut self, request: http::Request<Body>) -> Self::Future {
         let inner = Arc::clone(&self.0);
         let path = request.uri().path();
         if path == A::STATE_OF_THE_WORLD {
-            Box::pin(async { Ok(serve::<StateOfTheWorld, B>(inner, A::ONLY, request).await) })
+            Box::pin(async { Ok(serve::<StateOfTheWorld>(inner, A::ONLY, request).await) })
         } else if path == A::DELTA {
-            Box::pin(async { Ok(serve::<Delta, B>(inner, A::ONLY, request).await) })
+            Box::pin(async { Ok(serve::<Delta>(inner, A::ONLY, request).await) })
         } else {
             // Fetch* is polling over REST: there is no one who needs it beside the streams.
             Box::pin(async { Ok(Status::unimplemented("no such method").into_http()) })

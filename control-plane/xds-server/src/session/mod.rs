@@ -12,6 +12,7 @@
 mod blame;
 mod held;
 mod limits;
+mod names;
 mod order;
 mod report;
 mod resources;
@@ -36,11 +37,12 @@ use heddle_proto::{
 use heddle_snapshot::{Snapshot, View};
 
 pub use limits::{Limits, NAME_COST, Violation};
+pub use names::NameSets;
 pub use report::{Counters, Event, Refusal, TypeState};
 pub use response::Response;
 pub use standing::{Progress, Running, Standing};
 
-use crate::Diffs;
+use crate::Shared;
 use limits::Budget;
 use order::Step;
 use resources::{Lookup, Mode, Resources};
@@ -77,7 +79,7 @@ pub struct Session {
     events: Vec<Event>,
     budget: Budget,
     limits: Limits,
-    diffs: Arc<Diffs>,
+    shared: Arc<Shared>,
 }
 
 impl Session {
@@ -86,7 +88,7 @@ impl Session {
         variant: Variant,
         view: View,
         snapshot: Arc<Snapshot>,
-        diffs: Arc<Diffs>,
+        shared: Arc<Shared>,
         limits: Limits,
     ) -> Self {
         Self {
@@ -100,7 +102,7 @@ impl Session {
             events: Vec::new(),
             budget: Budget::new(&limits),
             limits,
-            diffs,
+            shared,
         }
     }
 
@@ -130,13 +132,14 @@ impl Session {
             request.error_detail.as_ref(),
             now,
         );
+        let sets = Arc::clone(&self.shared);
         let Some((resources, lookup, events)) = self.parts(place) else {
             return Ok(());
         };
-        let shared = lookup.names(resources.type_url);
+        let known = lookup.names(resources.type_url);
         let change = resources
             .subscription
-            .replace(&request.resource_names, shared);
+            .replace(&request.resource_names, known, &sets.names);
         resources.apply(change, &HashMap::new(), lookup, events);
         self.check_subscription(place)
     }
@@ -159,6 +162,7 @@ impl Session {
             request.error_detail.as_ref(),
             now,
         );
+        let sets = Arc::clone(&self.shared);
         let Some((resources, lookup, events)) = self.parts(place) else {
             return Ok(());
         };
@@ -172,6 +176,7 @@ impl Session {
             &request.resource_names_subscribe,
             &request.resource_names_unsubscribe,
             lookup.names(resources.type_url),
+            &sets.names,
         );
         resources.apply(change, initial, lookup, events);
         self.check_subscription(place)

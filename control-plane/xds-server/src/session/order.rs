@@ -135,7 +135,7 @@ impl Session {
                     resources.touch(name, old);
                 }
             } else if !Arc::ptr_eq(before, after) {
-                let diff = self.diffs.between(before, after);
+                let diff = self.shared.diffs.between(before, after);
                 for resource in &diff.changed {
                     resources.touch(&resource.name, old);
                 }

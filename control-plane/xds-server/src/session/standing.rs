@@ -99,7 +99,7 @@ impl Resources {
                 view,
             },
         );
-        let mut names: BTreeSet<Arc<str>> = self.subscription.names.clone();
+        let mut names: BTreeSet<Arc<str>> = self.subscription.names.iter().cloned().collect();
         names.extend(self.noted().cloned());
         for lookup in [old, new] {
             let visible = lookup.snapshot.visible(view, self.type_url);

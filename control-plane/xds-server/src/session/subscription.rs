@@ -2,7 +2,10 @@
 
 use std::{collections::BTreeSet, sync::Arc};
 
-use super::limits::NAME_COST;
+use super::{
+    limits::NAME_COST,
+    names::{NameSets, Names},
+};
 
 /// The explicit wildcard.
 pub(super) const WILDCARD: &str = "*";
@@ -13,9 +16,7 @@ pub(super) struct Subscription {
     /// Everything that its view shows.
     pub(super) wildcard: bool,
     /// These, whether they exist or not.
-    pub(super) names: BTreeSet<Arc<str>>,
-    /// Bytes of the names.
-    bytes: usize,
+    pub(super) names: Names,
     /// A request of this type named something on this stream, if only `*`. From then on an empty list of a
     /// state-of-the-world client means "nothing", no longer "everything".
     named: bool,
@@ -44,14 +45,15 @@ impl Subscription {
 
     /// What the names cost, in bytes.
     pub(super) fn cost(&self) -> usize {
-        self.names.len() * NAME_COST + self.bytes
+        self.names.len() * NAME_COST + self.names.bytes()
     }
 
-    /// State of the world: `names` is the whole subscription. `shared` gives the copy of a name that is kept.
+    /// State of the world: `names` is the whole subscription. `known` gives the copy of a name that is kept.
     pub(super) fn replace(
         &mut self,
         names: &[String],
-        shared: impl Fn(&str) -> Arc<str>,
+        known: impl Fn(&str) -> Arc<str>,
+        sets: &NameSets,
     ) -> Change {
         let first = !std::mem::replace(&mut self.begun, true);
         let wildcard = if names.is_empty() {
@@ -60,30 +62,44 @@ impl Subscription {
             names.iter().any(|name| name == WILDCARD)
         };
         self.named |= !names.is_empty();
-        let wanted: BTreeSet<Arc<str>> = names
-            .iter()
-            .filter(|name| *name != WILDCARD)
-            .map(|name| shared(name))
-            .collect();
-        let change = Change {
+        let mut change = Change {
             wildcard: wildcard && (first || !self.wildcard),
             wildcard_dropped: self.wildcard && !wildcard,
-            asked: wanted.difference(&self.names).cloned().collect(),
-            dropped: self.names.difference(&wanted).cloned().collect(),
+            ..Change::default()
         };
         self.wildcard = wildcard;
-        self.bytes = wanted.iter().map(|name| name.len()).sum();
-        self.names = wanted;
+        let mut wanted: Vec<&str> = names.iter().map(String::as_str).collect();
+        wanted.retain(|name| *name != WILDCARD);
+        wanted.sort_unstable();
+        wanted.dedup();
+        // Each answer repeats all names, and hardly ever are they others.
+        if self.names.are(&wanted) {
+            return change;
+        }
+        let gone = |name: &&Arc<str>| wanted.binary_search(&&***name).is_err();
+        change.dropped = self.names.iter().filter(gone).cloned().collect();
+        let mut all = Vec::with_capacity(wanted.len());
+        for name in wanted {
+            all.push(if let Some(name) = self.names.get(name) {
+                Arc::clone(name)
+            } else {
+                let name = known(name);
+                change.asked.push(Arc::clone(&name));
+                name
+            });
+        }
+        self.names.replace(all, sets);
         change
     }
 
     /// Delta: adds and removes. A name that is subscribed again counts as asked again: the client may have forgotten it.
-    /// `shared` gives the copy of a name that is kept.
+    /// `known` gives the copy of a name that is kept.
     pub(super) fn update(
         &mut self,
         subscribe: &[String],
         unsubscribe: &[String],
-        shared: impl Fn(&str) -> Arc<str>,
+        known: impl Fn(&str) -> Arc<str>,
+        sets: &NameSets,
     ) -> Change {
         let first = !std::mem::replace(&mut self.begun, true);
         let mut change = Change::default();
@@ -91,31 +107,28 @@ impl Subscription {
             self.wildcard = true;
             change.wildcard = true;
         }
-        for name in subscribe {
-            if name == WILDCARD {
-                self.wildcard = true;
-                change.wildcard = true;
-            } else {
-                let name = shared(name);
-                if self.names.insert(Arc::clone(&name)) {
-                    self.bytes += name.len();
-                }
-                change.asked.push(name);
-            }
+        let (wildcards, names) = split(subscribe);
+        self.wildcard |= wildcards;
+        change.wildcard |= wildcards;
+        change.asked = names.into_iter().map(known).collect();
+        self.names.insert_all(&change.asked, sets);
+        let (wildcards, names) = split(unsubscribe);
+        if wildcards {
+            change.wildcard_dropped = std::mem::take(&mut self.wildcard);
+            change.wildcard = false;
         }
-        for name in unsubscribe {
-            if name == WILDCARD {
-                change.wildcard_dropped = std::mem::take(&mut self.wildcard);
-                change.wildcard = false;
-            } else if let Some(name) = self.names.take(name.as_str()) {
-                self.bytes -= name.len();
-                change.dropped.push(name);
-            }
-        }
+        change.dropped = self.names.take_all(&names, sets);
         if !change.dropped.is_empty() {
             let dropped: BTreeSet<_> = change.dropped.iter().collect();
             change.asked.retain(|name| !dropped.contains(name));
         }
         change
     }
+}
+
+/// Whether the wildcard is among them, and the names.
+fn split(asked: &[String]) -> (bool, Vec<&str>) {
+    let mut names: Vec<&str> = asked.iter().map(String::as_str).collect();
+    names.retain(|name| *name != WILDCARD);
+    (names.len() < asked.len(), names)
 }

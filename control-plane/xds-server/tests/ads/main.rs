@@ -8,6 +8,7 @@
 mod admission;
 mod bad_input;
 mod client_status;
+mod connections;
 mod hostile;
 mod streams;
 mod support;

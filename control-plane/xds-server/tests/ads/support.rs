@@ -7,6 +7,7 @@ use std::{
     time::Duration,
 };
 
+use futures::{Stream, StreamExt};
 use heddle_proto::{
     envoy::{
         config::core::v3::Node,
@@ -21,15 +22,18 @@ use heddle_proto::{
     },
 };
 use heddle_snapshot::{Resource, Scope, Snapshot, TypeUrl};
-use heddle_xds_server::{BootstrapTokens, Notice, Server, Settings, http2};
+use heddle_xds_server::{
+    BootstrapTokens, ConnectionLimits, Connections, Notice, Server, Settings, http2,
+    server::Watched,
+};
 use tokio::{
-    net::TcpListener,
+    net::{TcpListener, TcpStream},
     sync::{mpsc, watch},
 };
 use tokio_stream::wrappers::{ReceiverStream, TcpListenerStream};
 use tonic::{
     Request, Status, Streaming,
-    transport::{Channel, Endpoint},
+    transport::{Channel, Endpoint, server::TcpConnectInfo},
 };
 
 pub(crate) const TOKENS: &str = "
@@ -47,12 +51,21 @@ pub(crate) struct Running {
     pub(crate) server: Server,
     pub(crate) snapshots: watch::Sender<Arc<Snapshot>>,
     pub(crate) address: SocketAddr,
+    pub(crate) connections: Connections,
     pub(crate) tokens: tempfile::NamedTempFile,
     pub(crate) notices: Arc<Mutex<Vec<Notice>>>,
 }
 
 impl Running {
     pub(crate) async fn start(settings: Settings, first: Arc<Snapshot>) -> Self {
+        Self::bounded(settings, first, ConnectionLimits::default()).await
+    }
+
+    pub(crate) async fn bounded(
+        settings: Settings,
+        first: Arc<Snapshot>,
+        limits: ConnectionLimits,
+    ) -> Self {
         let tokens = tempfile::NamedTempFile::new().unwrap();
         std::fs::write(tokens.path(), TOKENS).unwrap();
         let (snapshots, newest) = watch::channel(first);
@@ -64,13 +77,16 @@ impl Running {
         });
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
-        let router =
-            http2(tonic::transport::Server::builder()).add_routes(server.clone().into_routes());
-        tokio::spawn(router.serve_with_incoming(TcpListenerStream::new(listener)));
+        let connections = Connections::new(limits);
+        let router = http2(tonic::transport::Server::builder())
+            .layer(Connections::layer::<_, TcpConnectInfo>())
+            .add_routes(server.clone().into_routes());
+        tokio::spawn(router.serve_with_incoming(accept(listener, connections.clone())));
         Self {
             server,
             snapshots,
             address,
+            connections,
             tokens,
             notices,
         }
@@ -132,6 +148,36 @@ impl Running {
             .await
             .expect("the clients never got there");
     }
+}
+
+/// Accepted connections, as far as there is room.
+fn accept(
+    listener: TcpListener,
+    connections: Connections,
+) -> impl Stream<Item = std::io::Result<Watched<TcpStream>>> {
+    TcpListenerStream::new(listener).filter_map(move |accepted| {
+        let watched = accepted.and_then(|stream| {
+            let place = connections.admit(stream.peer_addr()?.ip());
+            Ok(place.ok().map(|place| place.watch(stream)))
+        });
+        std::future::ready(watched.transpose())
+    })
+}
+
+/// Comes back when the condition holds.
+pub(crate) async fn until(condition: impl Fn() -> bool) {
+    until_async(async || condition()).await;
+}
+
+/// The same for a condition that takes time.
+pub(crate) async fn until_async(condition: impl AsyncFn() -> bool) {
+    let wait = async {
+        while !condition().await {
+            tokio::time::sleep(Duration::from_millis(2)).await;
+        }
+    };
+    let in_time = tokio::time::timeout(PATIENCE, wait).await;
+    in_time.expect("it never came to that");
 }
 
 pub(crate) struct Client {

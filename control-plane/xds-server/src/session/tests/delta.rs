@@ -351,7 +351,7 @@ fn a_name_that_exists_is_held_once_for_all_clients() {
         .session
         .types
         .values()
-        .flat_map(|of| &of.subscription.names);
+        .flat_map(|of| of.subscription.names.iter());
     let (known, _) = stream.session.pinned.types[EDS].get_key_value("a").unwrap();
     assert!(Arc::ptr_eq(kept.next().unwrap(), known));
     assert_eq!(&**kept.next().unwrap(), "never");

@@ -12,7 +12,7 @@ use proptest::prelude::*;
 
 use super::support::*;
 use crate::{
-    Diffs,
+    Shared,
     session::{Limits, Response, Session, Variant},
 };
 
@@ -82,7 +82,7 @@ impl Client {
             variant,
             view,
             Arc::default(),
-            Arc::new(Diffs::default()),
+            Arc::new(Shared::default()),
             limits,
         );
         let mut client = Self {

@@ -14,7 +14,7 @@ use heddle_proto::{
 use heddle_snapshot::{Placement, Resource, Role, Scope, Snapshot, TypeUrl, View};
 
 use crate::{
-    Diffs,
+    Shared,
     session::{Event, Limits, Response, Session, Variant, Violation},
 };
 
@@ -106,7 +106,7 @@ impl Stream {
             gateway: None,
         };
         Self {
-            session: Session::new(variant, view, snapshot, Arc::new(Diffs::default()), limits),
+            session: Session::new(variant, view, snapshot, Arc::new(Shared::default()), limits),
             now: Instant::now(),
             last: HashMap::new(),
         }

@@ -1,0 +1,12 @@
+//! What the streams of a server have in common beside the snapshot.
+
+use crate::{Diffs, session::NameSets};
+
+/// Work and memory that streams share. Nothing of it changes what a stream says.
+#[derive(Debug, Default)]
+pub struct Shared {
+    /// Recent comparisons.
+    pub diffs: Diffs,
+    /// Sets of names that several streams ask for.
+    pub names: NameSets,
+}
