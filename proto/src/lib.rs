@@ -45,3 +45,5 @@ pub mod type_url;
 pub use any::{UnpackError, pack, unpack};
 pub use delta::{Nack, Update};
 pub use prost::{Message, Name};
+
+pub mod varint;

@@ -20,8 +20,8 @@ pub struct GatewayListener {
 pub struct GatewayVirtualHost {
     /// Which requests, by the Host header.
     pub host: HostMatch,
-    /// In the order in which they are tried.
-    pub rules: Vec<RouteRule>,
+    /// In the order in which they are tried. A rule that did not change is the same in memory.
+    pub rules: Vec<Arc<RouteRule>>,
 }
 
 /// A condition on the host, lower case, without a port.

@@ -10,8 +10,8 @@ use crate::{Namespace, ObjectRef, PortNumber, RouteTableKey, ServicePortKey};
 pub struct RouteTable {
     /// Whom it is for.
     pub key: RouteTableKey,
-    /// In the order in which they are tried: precedence is already decided.
-    pub rules: Vec<RouteRule>,
+    /// In the order in which they are tried: precedence is already decided. A rule that did not change is the same in memory.
+    pub rules: Vec<Arc<RouteRule>>,
 }
 
 /// One match of one rule of a route, with what to do.

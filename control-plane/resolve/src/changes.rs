@@ -20,6 +20,8 @@ pub(crate) struct Changes {
     pub(crate) grpc_routes: BTreeSet<RawKey>,
     /// Grants, Gateways, classes.
     pub(crate) gateway_objects: bool,
+    /// Grants.
+    pub(crate) grants: bool,
 }
 
 impl Changes {
@@ -61,7 +63,8 @@ impl Changes {
                     sorted.grpc_routes.insert(key);
                 }
                 Kind::ReferenceGrant | Kind::GatewayClass | Kind::Gateway => {
-                    sorted.gateway_objects = true
+                    sorted.gateway_objects = true;
+                    sorted.grants |= *kind == Kind::ReferenceGrant;
                 }
                 // An identity is a name; certificates of Gateways come with HTTPS.
                 Kind::ServiceAccount | Kind::Secret | Kind::ConfigMap => {}

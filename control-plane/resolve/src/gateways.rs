@@ -27,7 +27,7 @@ use crate::{
     Problem,
     names::{RawKey, id, object_key},
     problem::Report,
-    routes::{Linker, Route, Verdict},
+    routes::{LinkedRoute, Verdict},
     status::{GatewayClassStatus, GatewayStatus},
 };
 use listeners::Listener;
@@ -51,24 +51,17 @@ pub(crate) struct Gateways {
     pub(crate) classes: BTreeMap<Arc<str>, GatewayClassStatus>,
     /// By (index of the route, index of its parentRef); only parents that are ours.
     pub(crate) verdicts: BTreeMap<(usize, usize), Verdict>,
-    /// By index of the route; only of routes that name a Gateway of ours.
-    pub(crate) unresolved: BTreeMap<usize, Vec<crate::routes::Unresolved>>,
     pub(crate) problems: Vec<Problem>,
 }
 
 /// Works out all Gateways and the routes attached to them.
-pub(crate) fn resolve(
-    cluster: &Cluster,
-    mesh: &Mesh,
-    routes: &[Arc<Route>],
-    linker: Linker<'_>,
-) -> Gateways {
+pub(crate) fn resolve(cluster: &Cluster, mesh: &Mesh, routes: &[&LinkedRoute]) -> Gateways {
     let mut result = Gateways::default();
     let (classes, statuses) = classes::ours(cluster);
     result.classes = statuses;
     let mut gateways = ours(cluster, &classes, &mut result.problems);
     listeners::refuse_taken_ports(&mut gateways);
-    let attached = attach::attach(cluster, &mut gateways, routes, linker);
+    let attached = attach::attach(cluster, &mut gateways, routes);
     let addresses: BTreeSet<IpAddr> = mesh
         .nodes
         .values()
@@ -79,13 +72,12 @@ pub(crate) fn resolve(
         if status::is_served(&status) {
             result
                 .listeners
-                .extend(virtual_hosts::listeners(gateway, &attached));
+                .extend(virtual_hosts::listeners(gateway, &attached, routes));
         }
         status::problems(gateway, &status, &mut result.problems);
         result.statuses.insert(gateway.key.clone(), status);
     }
     result.verdicts = attached.verdicts;
-    result.unresolved = attached.unresolved;
     result
 }
 

@@ -73,6 +73,7 @@ pub(crate) enum Facet {
     EndpointSlice,
     Routes,
     Links,
+    Gateways,
     NetworkPolicy,
     NamedPorts,
     Authorization,

@@ -10,11 +10,11 @@ use std::{
     sync::Arc,
 };
 
-use heddle_model::{Enrolment, Mesh, NodeName};
+use heddle_model::{Enrolment, Mesh, NodeName, ObjectKey};
 use heddle_resources::{ChangeSet, Cluster, Kind};
 
 use crate::{
-    Problem, Settings, Statuses,
+    Problem, RouteStatus, Settings, Statuses,
     authorization::{self, Authorization},
     changes::{self, Changes},
     endpoints::{EndpointIndex, services_of_pod},
@@ -26,7 +26,7 @@ use crate::{
     pods,
     problem::{Facet, ProblemBook, Report},
     retain,
-    routes::{self, Linker, Links, RawRoute, Route, RouteKind},
+    routes::{self, LinkedRoute, LinkedRoutes, Linker, RawRoute, RouteKind},
     services::Services,
     workloads::Workloads,
 };
@@ -60,7 +60,7 @@ pub struct Resolver {
     endpoints: EndpointIndex,
     network_policies: NetworkPolicies,
     authorization: BTreeMap<RawKey, Authorization>,
-    routes: BTreeMap<(RawKey, RouteKind), Arc<Route>>,
+    routes: LinkedRoutes,
     problems: ProblemBook,
 }
 
@@ -84,7 +84,7 @@ impl Resolver {
             endpoints: EndpointIndex::default(),
             network_policies: NetworkPolicies::default(),
             authorization: BTreeMap::new(),
-            routes: BTreeMap::new(),
+            routes: LinkedRoutes::new(),
             problems: ProblemBook::default(),
         }
     }
@@ -120,6 +120,7 @@ impl Resolver {
             || !services.is_empty()
             || !changes.namespaces.is_empty();
         if self.read_routes(&changes) || links_changed {
+            self.follow_references(&changes, &services);
             self.link_routes();
         }
         if let Some(problems) = self.problems.take_if_changed() {
@@ -279,62 +280,84 @@ impl Resolver {
         for (key, kind, raw) in &changed {
             let at = id(kind.kind(), key);
             let place = ((*key).clone(), *kind);
+            let before = self.routes.remove(&place);
             match raw.as_ref().map(routes::read) {
                 Some(Ok(route)) => {
                     self.problems.set(Facet::Routes, at, route.problems.clone());
-                    self.routes.insert(place, Arc::new(route));
+                    self.routes.insert(place, LinkedRoute::new(route, before));
+                    continue;
                 }
-                Some(Err(problems)) => {
-                    self.problems.set(Facet::Routes, at, problems);
-                    self.routes.remove(&place);
-                }
-                None => {
-                    self.problems.set(Facet::Routes, at, Vec::new());
-                    self.routes.remove(&place);
-                }
+                Some(Err(problems)) => self.problems.set(Facet::Routes, at, problems),
+                None => self.problems.set(Facet::Routes, at, Vec::new()),
+            }
+            if let Some(before) = before {
+                self.forget_route(&before);
             }
         }
         !changed.is_empty()
     }
 
-    /// Attaches all routes to Services and Gateways again.
-    fn link_routes(&mut self) {
-        let routes: Vec<Arc<Route>> = self.routes.values().cloned().collect();
+    /// Nothing is told to a route that is gone, or cannot even be named.
+    fn forget_route(&mut self, gone: &LinkedRoute) {
+        let route = &gone.route;
+        let at = id(route.kind.kind(), &route.key);
+        self.problems.set(Facet::Links, at, Vec::new());
+        self.put_status(route.kind, route.object.key.clone(), None);
+    }
+
+    fn put_status(&mut self, kind: RouteKind, key: ObjectKey, status: Option<RouteStatus>) {
+        let statuses = &mut self.resolved.statuses;
+        let of_kind = match kind {
+            RouteKind::Http => &mut statuses.http_routes,
+            RouteKind::Grpc => &mut statuses.grpc_routes,
+        };
+        retain::put(of_kind, key, status);
+    }
+
+    /// Follows the references of the routes that changed, or that refer to something that did.
+    fn follow_references(&mut self, changes: &Changes, services: &BTreeSet<RawKey>) {
         let linker = Linker {
             cluster: &self.cluster,
             services: &self.services,
         };
-        let services = routes::attach_to_services(&routes, linker);
-        let gateways = gateways::resolve(&self.cluster, &self.resolved.mesh, &routes, linker);
-        let mut problems = gateways.problems;
-        let (mut http, mut grpc) = (BTreeMap::new(), BTreeMap::new());
-        for (index, route) in routes.iter().enumerate() {
-            let links = [
-                Links {
-                    verdicts: &services.verdicts,
-                    unresolved: services.unresolved.get(&index),
-                },
-                Links {
-                    verdicts: &gateways.verdicts,
-                    unresolved: gateways.unresolved.get(&index),
-                },
-            ];
-            if let Some(status) = routes::route_status(index, route, &links, &mut problems) {
-                let statuses = if route.kind == RouteKind::Http {
-                    &mut http
-                } else {
-                    &mut grpc
-                };
-                statuses.insert(route.object.key.clone(), status);
+        for route in self.routes.values_mut() {
+            route.services_changed(services);
+            if changes.grants {
+                route.grants_changed();
             }
+            route.link(linker);
+        }
+    }
+
+    /// Attaches all routes to Services and Gateways again.
+    fn link_routes(&mut self) {
+        let linker = Linker {
+            cluster: &self.cluster,
+            services: &self.services,
+        };
+        let routes: Vec<&LinkedRoute> = self.routes.values().collect();
+        let services = routes::attach_to_services(&routes, linker);
+        let gateways = gateways::resolve(&self.cluster, &self.resolved.mesh, &routes);
+        let verdicts = routes::by_route(routes.len(), [services.verdicts, gateways.verdicts]);
+        let told: Vec<_> = self
+            .routes
+            .values_mut()
+            .zip(verdicts)
+            .filter_map(|(route, verdicts)| {
+                let news = route.tell(verdicts)?;
+                Some((Arc::clone(&route.route), news))
+            })
+            .collect();
+        for (route, news) in told {
+            let at = id(route.kind.kind(), &route.key);
+            self.problems.set(Facet::Links, at, news.problems);
+            self.put_status(route.kind, route.object.key.clone(), news.status);
         }
         retain::replace(&mut self.resolved.mesh.routes, services.tables);
         retain::replace(&mut self.resolved.mesh.gateways, gateways.listeners);
         let statuses = &mut self.resolved.statuses;
-        retain::replace(&mut statuses.http_routes, http);
-        retain::replace(&mut statuses.grpc_routes, grpc);
         retain::replace(&mut statuses.gateways, gateways.statuses);
         retain::replace(&mut statuses.gateway_classes, gateways.classes);
-        self.problems.replace(Facet::Links, problems);
+        self.problems.replace(Facet::Gateways, gateways.problems);
     }
 }

@@ -25,18 +25,20 @@ mod filters;
 mod grpc;
 mod http;
 mod limits;
+mod links;
 mod matches;
 mod mesh;
 mod precedence;
 mod raw;
 mod read;
 
-pub(crate) use backends::{Linker, References, Unresolved};
-pub(crate) use conditions::{Links, Verdict, route_status};
+pub(crate) use backends::Linker;
+pub(crate) use conditions::Verdict;
+pub(crate) use links::{LinkedRoute, LinkedRoutes, by_route};
 pub use matches::{REGEX_NEST_LIMIT, REGEX_SIZE_LIMIT};
 pub(crate) use matches::{path_text, prefix, token};
 pub(crate) use mesh::attach as attach_to_services;
-pub(crate) use precedence::{Candidate, in_order};
+pub(crate) use precedence::in_order;
 pub(crate) use raw::RawRoute;
 pub(crate) use read::{Route, read};
 

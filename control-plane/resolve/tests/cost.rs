@@ -209,3 +209,92 @@ fn a_route_with_ten_thousand_rules_is_put_in_order() {
     );
     assert_eq!(cost(&yaml), ["route shop/s3:80"]);
 }
+
+/// A Gateway with this many routes.
+fn gateway_world(routes: usize) -> Cluster {
+    let mut cluster = world();
+    let mut yaml = String::from(
+        r"
+apiVersion: gateway.networking.k8s.io/v1
+kind: GatewayClass
+metadata: {name: heddle}
+spec: {controllerName: heddle.dev/gateway-controller}
+---
+apiVersion: gateway.networking.k8s.io/v1
+kind: Gateway
+metadata: {namespace: shop, name: web}
+spec: {gatewayClassName: heddle, listeners: [{name: http, port: 80, protocol: HTTP}]}
+",
+    );
+    for number in 0..routes {
+        yaml.push_str(&gateway_route(number, &format!("s{}", number % 20)));
+    }
+    for object in objects(&yaml).expect("good YAML") {
+        cluster.insert(object);
+    }
+    cluster
+}
+
+fn gateway_route(number: usize, backend: &str) -> String {
+    format!(
+        "---\napiVersion: gateway.networking.k8s.io/v1\nkind: HTTPRoute\nmetadata: {{namespace: shop, name: r{number}}}\nspec: {{parentRefs: [{{name: web}}], hostnames: [h{}.example.com], rules: [{{matches: [{{path: {{value: /{number}}}}}], backendRefs: [{{name: {backend}, port: 80}}]}}]}}\n",
+        number % 7
+    )
+}
+
+/// The rules and the statuses of routes that a change of some objects makes anew: (rules, statuses).
+fn cost_of_gateway(yaml: &str) -> (usize, usize) {
+    let mut cluster = gateway_world(100);
+    let mut all: ChangeSet = objects_of(&cluster);
+    let gateway_objects = [("GatewayClass", "", "heddle"), ("Gateway", "shop", "web")];
+    all.extend(
+        gateway_objects.map(|(kind, namespace, name)| heddle_resources::ObjectId {
+            kind: heddle_resources::Kind::of("gateway.networking.k8s.io/v1", kind).expect("a kind"),
+            namespace: namespace.into(),
+            name: name.into(),
+        }),
+    );
+    let mut resolver = Resolver::new(settings());
+    let before = resolver.update(&Arc::new(cluster.clone()), &all).clone();
+    assert_eq!(before.statuses.http_routes.len(), 101);
+    let mut changes = ChangeSet::new();
+    for object in objects(yaml).expect("good YAML") {
+        changes.insert(object.id());
+        cluster.insert(object);
+    }
+    let after = resolver.update(&Arc::new(cluster), &changes);
+    let rules = |mesh: &Mesh| -> std::collections::HashSet<_> {
+        let hosts = mesh
+            .gateways
+            .values()
+            .flat_map(|listener| listener.hosts.clone());
+        hosts
+            .flat_map(|host| host.rules)
+            .map(|rule| Arc::as_ptr(&rule).addr())
+            .collect()
+    };
+    let (old, new) = (rules(&before.mesh), rules(&after.mesh));
+    assert_eq!(new.len(), 100);
+    let statuses = after.statuses.http_routes.iter();
+    let statuses = statuses.filter(|(key, status)| {
+        let known = before.statuses.http_routes.get(*key);
+        !known.is_some_and(|known| Arc::ptr_eq(known, status))
+    });
+    (new.difference(&old).count(), statuses.count())
+}
+
+#[test]
+fn one_of_a_hundred_routes_of_a_gateway_costs_one_rule() {
+    assert_eq!(cost_of_gateway(&gateway_route(42, "s1")), (1, 0));
+}
+
+#[test]
+fn a_route_whose_backend_is_gone_costs_one_rule_and_one_status() {
+    assert_eq!(cost_of_gateway(&gateway_route(42, "nobody")), (1, 1));
+}
+
+#[test]
+fn a_service_without_the_port_costs_the_rules_and_statuses_that_refer_to_it() {
+    let yaml = "apiVersion: v1\nkind: Service\nmetadata: {namespace: shop, name: s3}\nspec: {clusterIP: 10.96.0.3, selector: {app: s3}, ports: [{port: 81}]}\n";
+    assert_eq!(cost_of_gateway(yaml), (5, 5));
+}

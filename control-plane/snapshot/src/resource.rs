@@ -3,11 +3,22 @@
 use std::{fmt, sync::Arc};
 
 use bytes::Bytes;
-use heddle_proto::{
-    Message, envoy::service::discovery::v3::Resource as WireResource, google::protobuf::Any,
-};
+use heddle_proto::{Message, varint};
 
 use crate::Scope;
+
+/// Characters of a version.
+const VERSION_LENGTH: usize = 16;
+
+/// Tags of `envoy.service.discovery.v3.Resource`: a field's number, and that it has a length.
+mod tag {
+    pub(super) const VERSION: u8 = 1 << 3 | 2;
+    pub(super) const RESOURCE: u8 = 2 << 3 | 2;
+    pub(super) const NAME: u8 = 3 << 3 | 2;
+    /// Of the `google.protobuf.Any` in it.
+    pub(super) const TYPE_URL: u8 = 1 << 3 | 2;
+    pub(super) const VALUE: u8 = 2 << 3 | 2;
+}
 
 /// Type URL of a resource: one of `heddle_proto::type_url`.
 pub type TypeUrl = &'static str;
@@ -19,7 +30,7 @@ pub struct Version(Arc<str>);
 
 impl Version {
     fn of(body: &[u8]) -> Self {
-        Self(blake3::hash(body).to_hex()[..16].into())
+        Self(blake3::hash(body).to_hex()[..VERSION_LENGTH].into())
     }
 
     /// As it stands on the wire.
@@ -34,7 +45,7 @@ impl fmt::Debug for Version {
     }
 }
 
-/// An xDS resource.
+/// An xDS resource. Its three encodings are one piece of memory: each is a part of the next.
 #[derive(Debug)]
 pub struct Resource {
     /// What it is.
@@ -65,28 +76,58 @@ impl Resource {
         origin: Vec<Arc<str>>,
         message: &impl Message,
     ) -> Self {
+        Self::of_pieces(type_url, name, scope, origin, &[&message.encode_to_vec()])
+    }
+
+    /// Puts an encoded message together: its bytes are these pieces one after the other. They must be what [`new`](Self::new) would
+    /// encode, or equal content would get different versions.
+    pub fn of_pieces(
+        type_url: TypeUrl,
+        name: impl Into<Arc<str>>,
+        scope: Scope,
+        origin: Vec<Arc<str>>,
+        pieces: &[&[u8]],
+    ) -> Self {
         let name = name.into();
-        let body = message.encode_to_vec();
-        let version = Version::of(&body);
-        let any = Any {
-            type_url: type_url.to_owned(),
-            value: body.clone(),
-        };
-        let delta = WireResource {
-            name: name.to_string(),
-            version: version.as_str().to_owned(),
-            resource: Some(any.clone()),
-            ..WireResource::default()
-        };
+        let length: usize = pieces.iter().map(|piece| piece.len()).sum();
+        let of_type = 1 + varint::length(type_url.len()) + type_url.len();
+        let of_any = of_type + 1 + varint::length(length) + length;
+        let before = 2 + VERSION_LENGTH + 1 + varint::length(of_any);
+        let after = 1 + varint::length(name.len()) + name.len();
+
+        let mut delta = Vec::with_capacity(before + of_any + after);
+        delta.extend([tag::VERSION, VERSION_LENGTH as u8]);
+        // Known only when the body is there.
+        let version_at = delta.len()..delta.len() + VERSION_LENGTH;
+        delta.extend([0; VERSION_LENGTH]);
+        delta.push(tag::RESOURCE);
+        varint::put(of_any, &mut delta);
+        let any_at = delta.len()..delta.len() + of_any;
+        delta.push(tag::TYPE_URL);
+        varint::put(type_url.len(), &mut delta);
+        delta.extend(type_url.as_bytes());
+        delta.push(tag::VALUE);
+        varint::put(length, &mut delta);
+        let body_at = delta.len()..delta.len() + length;
+        for piece in pieces {
+            delta.extend_from_slice(piece);
+        }
+        delta.push(tag::NAME);
+        varint::put(name.len(), &mut delta);
+        delta.extend(name.as_bytes());
+
+        let version = Version::of(&delta[body_at.clone()]);
+        delta[version_at].copy_from_slice(version.as_str().as_bytes());
+        let delta = Bytes::from(delta);
         Self {
             type_url,
             name,
             version,
             scope,
             origin,
-            any: any.encode_to_vec().into(),
-            delta: delta.encode_to_vec().into(),
-            body: body.into(),
+            body: delta.slice(body_at),
+            any: delta.slice(any_at),
+            delta,
         }
     }
 }

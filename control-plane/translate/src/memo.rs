@@ -49,6 +49,16 @@ impl<U: Unit> Memo<U> {
         units: impl IntoIterator<Item = (U::Key, U)>,
         resources: &mut Resources,
     ) -> usize {
+        self.update_with(units, resources, U::build)
+    }
+
+    /// The same with another way to make the same resource.
+    pub(crate) fn update_with(
+        &mut self,
+        units: impl IntoIterator<Item = (U::Key, U)>,
+        resources: &mut Resources,
+        mut build: impl FnMut(&U, &U::Key) -> Resource,
+    ) -> usize {
         self.round += 1;
         let mut encoded = 0;
         let mut present = 0;
@@ -61,7 +71,7 @@ impl<U: Unit> Memo<U> {
                 continue;
             }
             encoded += 1;
-            let resource = resources.put(Arc::new(unit.build(&key)));
+            let resource = resources.put(Arc::new(build(&unit, &key)));
             let known = Known {
                 unit,
                 resource: (resource.type_url, Arc::clone(&resource.name)),

@@ -22,7 +22,7 @@ use crate::{
     listeners::{GatewayListenerUnit, OutboundListenerUnit, PodListenerUnit, Reading},
     memo::Memo,
     resources::Resources,
-    routes::{GatewayRoutesUnit, GrpcPorts, MeshRoutesUnit},
+    routes::{EncodedRoutes, GatewayRoutesUnit, GrpcPorts, MeshRoutesUnit},
     secrets::TrustBundleUnit,
     workloads::{NodeWorkloadUnit, PodWorkloadUnit},
 };
@@ -37,6 +37,7 @@ pub struct Translator {
     routes: BTreeMap<RouteTableKey, Arc<RouteTable>>,
     gateways: BTreeMap<GatewayListenerKey, Arc<GatewayListener>>,
     grpc: GrpcPorts,
+    encoded: EncodedRoutes,
     envoy: Edition,
     snapshot: Arc<Snapshot>,
 }
@@ -105,6 +106,7 @@ impl Translator {
 
     /// Takes in the mesh as it is now. `trust_bundle`: the mesh's roots, PEM; while it is empty, no `ROOTCA` is sent.
     pub fn update(&mut self, mesh: &Mesh, trust_bundle: &str) -> Update {
+        let routes_changed = self.follow_routes(mesh);
         let encoded = self.services(mesh)
             + self.gateways(mesh)
             + self.pods(mesh)
@@ -112,7 +114,12 @@ impl Translator {
             + self.trust_bundle(trust_bundle);
         let counts = self.resources.counts(encoded);
         let moved = self.follow_workloads(mesh);
-        let envoy = self.envoy.update(mesh, &self.grpc, trust_bundle);
+        let envoy = self
+            .envoy
+            .update(mesh, &self.grpc, &mut self.encoded, trust_bundle);
+        if routes_changed {
+            self.encoded.forget();
+        }
         if counts.is_visible() || envoy.is_visible() || moved {
             self.snapshot = Arc::new(Snapshot {
                 types: self.resources.types(),
@@ -127,16 +134,23 @@ impl Translator {
         }
     }
 
-    fn services(&mut self, mesh: &Mesh) -> usize {
-        if self.routes != mesh.routes || self.gateways != mesh.gateways {
-            self.grpc = GrpcPorts::of(mesh);
-            self.routes.clone_from(&mesh.routes);
-            self.gateways.clone_from(&mesh.gateways);
+    /// Takes in which routes there are. Returns whether these are others than before.
+    fn follow_routes(&mut self, mesh: &Mesh) -> bool {
+        if self.routes == mesh.routes && self.gateways == mesh.gateways {
+            return false;
         }
+        self.grpc = GrpcPorts::of(mesh);
+        self.routes.clone_from(&mesh.routes);
+        self.gateways.clone_from(&mesh.gateways);
+        true
+    }
+
+    fn services(&mut self, mesh: &Mesh) -> usize {
         let Self {
             memos,
             resources,
             grpc,
+            encoded,
             ..
         } = self;
         let clusters = ports(mesh).map(|(key, _, port)| {
@@ -159,7 +173,11 @@ impl Translator {
             + memos.aliases.update(aliases(mesh), resources)
             + memos.endpoints.update(endpoints, resources)
             + memos.outbound.update(outbound_listeners(mesh), resources)
-            + memos.mesh_routes.update(mesh_routes(mesh), resources)
+            + memos
+                .mesh_routes
+                .update_with(mesh_routes(mesh), resources, |unit, key| {
+                    unit.build_with(key, encoded)
+                })
             + memos.dns.update(dns, resources)
     }
 
@@ -174,9 +192,12 @@ impl Translator {
             .gateways
             .iter()
             .map(|(key, listener)| (key.clone(), GatewayRoutesUnit(Arc::clone(listener))));
-        let resources = &mut self.resources;
+        let (resources, encoded) = (&mut self.resources, &mut self.encoded);
         self.memos.gateway_listeners.update(listeners, resources)
-            + self.memos.gateway_routes.update(routes, resources)
+            + self
+                .memos
+                .gateway_routes
+                .update_with(routes, resources, |unit, key| unit.build_with(key, encoded))
     }
 
     fn pods(&mut self, mesh: &Mesh) -> usize {
@@ -231,6 +252,17 @@ impl Translator {
         }
         self.placement = Arc::new(placement);
         true
+    }
+}
+
+#[cfg(test)]
+impl Translator {
+    pub(crate) fn known_routes(&self) -> usize {
+        self.encoded.counts().0
+    }
+
+    pub(crate) fn routes_encoded(&self) -> u64 {
+        self.encoded.counts().1
     }
 }
 

@@ -11,6 +11,7 @@
 
 mod find;
 pub mod headers;
+mod index;
 mod matching;
 pub mod policy;
 mod query;
@@ -24,6 +25,7 @@ mod tests;
 
 pub use find::host_without_port;
 pub use headers::{HeaderOp, HeaderOps};
+pub use index::{Routes, VirtualHosts};
 pub use matching::request_host;
 pub use rewrite::InvalidPath;
 pub use route::{

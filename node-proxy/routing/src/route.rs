@@ -4,7 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use regex::Regex;
 
-use crate::HeaderOps;
+use crate::{HeaderOps, Routes, VirtualHosts};
 
 /// Name of a cluster, as in xDS: `shop/cart:80`.
 pub type ClusterName = Arc<str>;
@@ -15,7 +15,7 @@ pub struct RouteTable {
     /// Its xDS name.
     pub name: Arc<str>,
     /// Virtual hosts, in any order.
-    pub virtual_hosts: Vec<VirtualHost>,
+    pub virtual_hosts: VirtualHosts,
 }
 
 /// The routes of some hosts.
@@ -26,7 +26,7 @@ pub struct VirtualHost {
     /// For which hosts.
     pub domains: Vec<Domain>,
     /// Tried in order.
-    pub routes: Vec<Arc<Route>>,
+    pub routes: Routes,
 }
 
 /// A host pattern (route.v3.VirtualHost.domains). Search order: exact, longest suffix, longest prefix, any.

@@ -1,9 +1,6 @@
 //! Attaching routes to listeners.
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    sync::Arc,
-};
+use std::collections::{BTreeMap, BTreeSet};
 
 use heddle_model::HostMatch;
 use heddle_resources::Cluster;
@@ -16,9 +13,7 @@ use crate::{
     ParentRef,
     names::RawKey,
     namespaces,
-    routes::{
-        Candidate, Linker, RefKind, References, Route, RouteKind, Unresolved, Verdict, parent_kind,
-    },
+    routes::{LinkedRoute, RefKind, Route, RouteKind, Verdict, parent_kind},
 };
 
 /// A listener: (index of its Gateway, index of the listener).
@@ -28,10 +23,7 @@ pub(super) type ListenerAt = (usize, usize);
 #[derive(Debug, Default)]
 pub(super) struct Attached {
     pub(super) verdicts: BTreeMap<(usize, usize), Verdict>,
-    pub(super) unresolved: BTreeMap<usize, Vec<Unresolved>>,
-    /// The rules of each route that is attached anywhere.
-    pub(super) rules: BTreeMap<usize, Vec<Candidate>>,
-    /// The routes of each listener, by (Gateway, name of the listener), with their hosts there.
+    /// The routes of each listener, by (Gateway, index of the listener), with their hosts there.
     pub(super) routes: BTreeMap<(RawKey, usize), BTreeMap<usize, Vec<HostAt>>>,
 }
 
@@ -44,51 +36,44 @@ pub(super) struct HostAt {
     pub(super) written: HostMatch,
 }
 
-/// Attaches all routes, the oldest first.
+/// The hosts that routes of each kind have taken at a listener.
+type Taken = BTreeMap<ListenerAt, BTreeMap<RouteKind, BTreeSet<HostMatch>>>;
+
+/// Attaches all routes, the oldest first. They come in the order of their names.
 pub(super) fn attach(
     cluster: &Cluster,
     gateways: &mut [OurGateway<'_>],
-    routes: &[Arc<Route>],
-    linker: Linker<'_>,
+    routes: &[&LinkedRoute],
 ) -> Attached {
     let mut attached = Attached::default();
-    let by_key: BTreeMap<RawKey, usize> = gateways
+    let names: Vec<RawKey> = gateways.iter().map(|gateway| gateway.raw.clone()).collect();
+    let by_key: BTreeMap<(&str, &str), usize> = names
         .iter()
         .enumerate()
-        .map(|(index, gateway)| (gateway.raw.clone(), index))
+        .map(|(index, (namespace, name))| ((&**namespace, &**name), index))
         .collect();
-    let mut order: Vec<usize> = (0..routes.len()).collect();
-    order.sort_by_key(|index| {
-        routes
-            .get(*index)
-            .map(|route| (route.created.clone(), route.key.clone(), route.kind))
-    });
-    let mut taken: BTreeMap<ListenerAt, Vec<(RouteKind, HostMatch)>> = BTreeMap::new();
-    for index in order {
-        let Some(route) = routes.get(index) else {
-            continue;
-        };
+    let mut order: Vec<(usize, &LinkedRoute)> = routes.iter().copied().enumerate().collect();
+    // Stable: among those of the same moment, the first name is the first.
+    order.sort_by(|(_, a), (_, b)| a.route.created.cmp(&b.route.created));
+    let mut taken = Taken::new();
+    for (index, linked) in order {
+        let route = &linked.route;
+        let has_rules = linked
+            .of_gateways
+            .as_ref()
+            .is_some_and(|linked| !linked.candidates.is_empty() || route.written_rules == 0);
         for (number, parent) in route.parents.iter().enumerate() {
             if parent_kind(parent) != RefKind::Gateway {
                 continue;
             }
             let namespace = parent.namespace.as_deref().unwrap_or(&route.key.0);
-            let Some(at) = by_key
-                .get(&(Arc::from(namespace), Arc::from(parent.name.as_str())))
-                .copied()
-            else {
+            let Some(at) = by_key.get(&(namespace, parent.name.as_str())).copied() else {
                 // Somebody else's, or nobody's yet.
                 continue;
             };
             let Some(gateway) = gateways.get_mut(at) else {
                 continue;
             };
-            let rules = attached.rules.entry(index).or_insert_with(|| {
-                let (rules, unresolved) = linker.link(route, References::NeedGrants);
-                attached.unresolved.insert(index, unresolved);
-                rules
-            });
-            let has_rules = !(rules.is_empty() && route.written_rules > 0);
             let (verdict, places) = place(cluster, at, gateway, index, route, parent, &mut taken);
             attached.verdicts.insert((index, number), verdict);
             for (listener, hosts) in places.into_iter().filter(|_| has_rules) {
@@ -118,7 +103,7 @@ fn place(
     index: usize,
     route: &Route,
     parent: &ParentRef,
-    taken: &mut BTreeMap<ListenerAt, Vec<(RouteKind, HostMatch)>>,
+    taken: &mut Taken,
 ) -> (Verdict, Places) {
     let gateway_namespace = gateway.raw.0.clone();
     let meant: Vec<usize> = positions(&gateway.listeners, |listener| is_meant(listener, parent));
@@ -126,13 +111,14 @@ fn place(
         let message = "the Gateway has no listener with this sectionName and port".to_owned();
         return (Verdict::Refused("NoMatchingParent", message), Vec::new());
     }
-    let labels = namespaces::labels(cluster, &route.key.0);
     let allowed = |listener: &Listener| {
         listener.kinds.contains(&route.kind)
             && match &listener.namespaces {
                 AllowedNamespaces::All => true,
                 AllowedNamespaces::Same => gateway_namespace == route.key.0,
-                AllowedNamespaces::Selected(selector) => selector.matches(&labels),
+                AllowedNamespaces::Selected(selector) => {
+                    selector.matches(&namespaces::labels(cluster, &route.key.0))
+                }
                 AllowedNamespaces::None => false,
             }
     };
@@ -167,16 +153,19 @@ fn place(
         }
         let taken = taken.entry((at, position)).or_default();
         let meets = |at: &HostAt| {
-            taken.iter().any(|(kind, other)| {
-                *kind != route.kind && hosts::intersection(other, &at.host).is_some()
-            })
+            taken
+                .iter()
+                .filter(|(kind, _)| **kind != route.kind)
+                .flat_map(|(_, others)| others)
+                .any(|other| hosts::intersection(other, &at.host).is_some())
         };
         // HTTPRoutes and GRPCRoutes do not share a host; the older stays (GRPCRouteSpec).
         if hosts.iter().any(meets) {
             conflict = true;
             continue;
         }
-        taken.extend(hosts.iter().map(|at| (route.kind, at.host.clone())));
+        let own = taken.entry(route.kind).or_default();
+        own.extend(hosts.iter().map(|at| at.host.clone()));
         places.push((position, hosts));
     }
     if !places.is_empty() {

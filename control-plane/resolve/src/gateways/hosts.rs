@@ -50,6 +50,18 @@ pub(super) fn covers(wide: &HostMatch, narrow: &HostMatch) -> bool {
     }
 }
 
+/// All hosts that cover this one: itself, the wildcards above it, and any.
+pub(super) fn covering(host: &HostMatch) -> Vec<HostMatch> {
+    let mut wide = vec![host.clone()];
+    if let HostMatch::Exact(name) | HostMatch::Wildcard(name) = host {
+        let dots = name.match_indices('.').filter(|(at, _)| *at > 0);
+        let above = dots.filter_map(|(at, _)| name.get(at + 1..));
+        wide.extend(above.map(|suffix| HostMatch::Wildcard(suffix.into())));
+        wide.push(HostMatch::Any);
+    }
+    wide
+}
+
 fn is_below(name: &str, suffix: &str) -> bool {
     name.strip_suffix(suffix)
         .is_some_and(|rest| rest.ends_with('.') && rest.len() > 1)

@@ -16,12 +16,13 @@ use super::{
     hosts,
     listeners::Listener,
 };
-use crate::routes::in_order;
+use crate::routes::{LinkedRoute, in_order};
 
 /// One entry for each port of a Gateway that is served.
 pub(super) fn listeners(
     gateway: &OurGateway<'_>,
     attached: &Attached,
+    linked: &[&LinkedRoute],
 ) -> Vec<(GatewayListenerKey, GatewayListener)> {
     let mut ports: BTreeMap<PortNumber, Vec<(usize, &Listener)>> = BTreeMap::new();
     for (index, listener) in gateway
@@ -45,13 +46,14 @@ pub(super) fn listeners(
         };
         let mut hosts: Vec<GatewayVirtualHost> = group
             .iter()
-            .flat_map(|(index, listener)| of_listener(gateway, *index, listener, &group, attached))
+            .flat_map(|(index, listener)| {
+                let at = (gateway.raw.clone(), *index);
+                of_listener(listener, &group, attached.routes.get(&at), linked)
+            })
             .collect();
         hosts.sort_by(|a, b| {
-            let order = |host: &GatewayVirtualHost| {
-                (Reverse(hosts::specificity(&host.host)), host.host.clone())
-            };
-            order(a).cmp(&order(b))
+            let (first, second) = (hosts::specificity(&a.host), hosts::specificity(&b.host));
+            second.cmp(&first).then_with(|| a.host.cmp(&b.host))
         });
         served.push((key.clone(), GatewayListener { key, port, hosts }));
     }
@@ -60,18 +62,14 @@ pub(super) fn listeners(
 
 /// The hosts of one listener. Its own name is always among them: what no route of it answers is 404, and is not for another listener to answer.
 fn of_listener(
-    gateway: &OurGateway<'_>,
-    index: usize,
     listener: &Listener,
     group: &[(usize, &Listener)],
-    attached: &Attached,
+    routes: Option<&BTreeMap<usize, Vec<HostAt>>>,
+    linked: &[&LinkedRoute],
 ) -> Vec<GatewayVirtualHost> {
     let none = BTreeMap::new();
-    let routes = attached
-        .routes
-        .get(&(gateway.raw.clone(), index))
-        .unwrap_or(&none);
-    let mut names: BTreeSet<&HostMatch> = routes.values().flatten().map(|at| &at.host).collect();
+    let routes = RoutesByHost::of(routes.unwrap_or(&none));
+    let mut names: BTreeSet<&HostMatch> = routes.0.keys().copied().collect();
     names.insert(&listener.host);
     let belongs_to_another = |host: &HostMatch| {
         group.iter().any(|(_, other)| {
@@ -85,27 +83,52 @@ fn of_listener(
         .filter(|host| !belongs_to_another(host))
         .map(|host| GatewayVirtualHost {
             host: host.clone(),
-            rules: rules(host, routes, attached),
+            rules: rules(&routes.meant_by(host), linked),
         })
         .collect()
 }
 
-/// The rules for a host: of all routes whose host names contain it, those with the longer names first (HTTPRouteSpec.hostnames).
-fn rules(
-    host: &HostMatch,
-    routes: &BTreeMap<usize, Vec<HostAt>>,
-    attached: &Attached,
-) -> Vec<RouteRule> {
+/// A route, and how specific its host name is that a host is meant by.
+type Meant = (usize, (usize, usize));
+
+/// The routes of a listener by their hosts there.
+struct RoutesByHost<'a>(BTreeMap<&'a HostMatch, Vec<Meant>>);
+
+impl<'a> RoutesByHost<'a> {
+    fn of(routes: &'a BTreeMap<usize, Vec<HostAt>>) -> Self {
+        let mut by_host = BTreeMap::<_, Vec<Meant>>::new();
+        for (route, names) in routes {
+            for at in names {
+                let meant = (*route, hosts::specificity(&at.written));
+                by_host.entry(&at.host).or_default().push(meant);
+            }
+        }
+        Self(by_host)
+    }
+
+    /// The routes whose host names contain a host, each with the most specific of these.
+    fn meant_by(&self, host: &HostMatch) -> Vec<Meant> {
+        let covering = hosts::covering(host);
+        let mut meant: Vec<Meant> = covering
+            .iter()
+            .filter_map(|wide| self.0.get(wide))
+            .flatten()
+            .copied()
+            .collect();
+        meant.sort_by_key(|(route, specificity)| (*route, Reverse(*specificity)));
+        meant.dedup_by_key(|(route, _)| *route);
+        meant
+    }
+}
+
+/// The rules of routes, those with the longer host names first (HTTPRouteSpec.hostnames).
+fn rules(meant: &[Meant], linked: &[&LinkedRoute]) -> Vec<Arc<RouteRule>> {
     let mut candidates = Vec::new();
-    for (route, names) in routes {
-        let meant = names.iter().filter(|at| hosts::covers(&at.host, host));
-        let best = meant.map(|at| hosts::specificity(&at.written)).max();
-        let Some(best) = best else {
-            continue;
-        };
-        for candidate in attached.rules.get(route).into_iter().flatten() {
+    for (route, specificity) in meant {
+        let linked = linked.get(*route).and_then(|one| one.of_gateways.as_ref());
+        for candidate in linked.into_iter().flat_map(|linked| &linked.candidates) {
             let mut candidate = candidate.clone();
-            candidate.host = best;
+            candidate.host = *specificity;
             candidates.push(candidate);
         }
     }

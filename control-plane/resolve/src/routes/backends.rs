@@ -40,7 +40,7 @@ pub(crate) struct Linker<'a> {
 }
 
 /// A reference that does not resolve.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Unresolved {
     /// Reason of the condition `ResolvedRefs`.
     pub(crate) reason: &'static str,
@@ -48,13 +48,38 @@ pub(crate) struct Unresolved {
     pub(crate) message: String,
 }
 
+/// What came of linking a route.
+#[derive(Debug, PartialEq)]
+pub(crate) struct Linked {
+    /// All rules, ready to be put in order.
+    pub(crate) candidates: Vec<Candidate>,
+    /// The references that do not resolve.
+    pub(crate) unresolved: Vec<Unresolved>,
+}
+
+impl Linked {
+    /// Takes the rules that did not change from what was known before; all of it if nothing did.
+    fn keep(mut self, old: Option<Arc<Self>>) -> Arc<Self> {
+        let Some(old) = old else {
+            return Arc::new(self);
+        };
+        for (new, old) in self.candidates.iter_mut().zip(&old.candidates) {
+            if new.rule == old.rule {
+                new.rule = Arc::clone(&old.rule);
+            }
+        }
+        if self == *old { old } else { Arc::new(self) }
+    }
+}
+
 impl Linker<'_> {
-    /// All rules of a route, ready to be put in order, and the references that do not resolve.
+    /// Looks everything up that a route refers to. `old`: what came of it before.
     pub(crate) fn link(
         &self,
         route: &Route,
         references: References,
-    ) -> (Vec<Candidate>, Vec<Unresolved>) {
+        old: Option<Arc<Linked>>,
+    ) -> Arc<Linked> {
         let mut unresolved = Vec::new();
         let mut candidates = Vec::new();
         for rule in &route.rules {
@@ -64,7 +89,7 @@ impl Linker<'_> {
                     host: (0, 0),
                     rank: *rank,
                     created: route.created.clone(),
-                    rule: RouteRule {
+                    rule: Arc::new(RouteRule {
                         origin: RouteOrigin {
                             route: route.object.clone(),
                             rule: rule.index,
@@ -75,11 +100,15 @@ impl Linker<'_> {
                         action: action.clone(),
                         request_headers: rule.request_headers.clone(),
                         response_headers: rule.response_headers.clone(),
-                    },
+                    }),
                 });
             }
         }
-        (candidates, unresolved)
+        let linked = Linked {
+            candidates,
+            unresolved,
+        };
+        linked.keep(old)
     }
 
     fn action(

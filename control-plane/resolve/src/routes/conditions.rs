@@ -1,16 +1,15 @@
 //! What a route is told about each of its parents.
 
-use std::collections::BTreeMap;
-
 use super::{backends::Unresolved, read::Route};
 use crate::{
     ParentRef, Problem,
     names::id,
+    problem::Report,
     status::{Condition, ConditionType, Conditions, ParentStatus, RouteStatus},
 };
 
 /// Whether a parent takes a route.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub(crate) enum Verdict {
     /// Yes, as far as the parent is concerned.
     Attached,
@@ -18,47 +17,33 @@ pub(crate) enum Verdict {
     Refused(&'static str, String),
 }
 
-/// What one kind of parents says about the routes.
-pub(crate) struct Links<'a> {
-    pub(crate) verdicts: &'a BTreeMap<(usize, usize), Verdict>,
-    pub(crate) unresolved: Option<&'a Vec<Unresolved>>,
+/// What a parent that is ours says: the index of its parentRef, the parentRef, its verdict, and what does not resolve.
+pub(super) type Said<'a> = (usize, &'a ParentRef, &'a Verdict, &'a [Unresolved]);
+
+/// The status of a route; `None` if no parent is ours.
+pub(super) fn route_status(route: &Route, said: &[Said<'_>]) -> Option<RouteStatus> {
+    let parents: Vec<_> = said
+        .iter()
+        .map(|(_, parent, verdict, unresolved)| parent_status(route, parent, verdict, unresolved))
+        .collect();
+    (!parents.is_empty()).then_some(RouteStatus { parents })
 }
 
-/// The status of a route, and in words what its parents and backends say against it; `None` if no parent is ours.
-pub(crate) fn route_status(
-    index: usize,
-    route: &Route,
-    links: &[Links<'_>],
-    problems: &mut Vec<Problem>,
-) -> Option<RouteStatus> {
-    let object = id(route.kind.kind(), &route.key);
-    let mut add = |field: String, message: &str| {
-        problems.push(Problem {
-            object: object.clone(),
-            field,
-            message: message.to_owned(),
-        });
-    };
-    let mut parents = Vec::new();
-    for (number, parent) in route.parents.iter().enumerate() {
-        for link in links {
-            let Some(verdict) = link.verdicts.get(&(index, number)) else {
-                continue;
-            };
-            if let Verdict::Refused(_, message) = verdict {
-                add(format!("spec.parentRefs[{number}]"), message);
-            }
-            let unresolved = link.unresolved.map(Vec::as_slice).unwrap_or_default();
-            for reference in unresolved {
-                add(
-                    reference.field.clone(),
-                    &format!("{}; its share is answered 500", reference.message),
-                );
-            }
-            parents.push(parent_status(route, parent, verdict, unresolved));
+/// In words what its parents and backends say against a route.
+pub(super) fn problems(route: &Route, said: &[Said<'_>]) -> Vec<Problem> {
+    let mut report = Report::on(id(route.kind.kind(), &route.key));
+    for (number, _, verdict, unresolved) in said {
+        if let Verdict::Refused(_, message) = verdict {
+            report.add(format!("spec.parentRefs[{number}]"), message.as_str());
+        }
+        for reference in *unresolved {
+            report.add(
+                reference.field.as_str(),
+                format!("{}; its share is answered 500", reference.message),
+            );
         }
     }
-    (!parents.is_empty()).then_some(RouteStatus { parents })
+    report.into_problems()
 }
 
 /// The entry for one parentRef.

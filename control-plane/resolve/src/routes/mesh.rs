@@ -15,12 +15,8 @@ use heddle_model::{
 };
 
 use super::{
-    RefKind, RouteKind,
-    backends::{Linker, References, Unresolved},
-    conditions::Verdict,
-    parent_kind,
-    precedence::{Candidate, in_order},
-    read::Route,
+    RefKind, RouteKind, backends::Linker, conditions::Verdict, links::LinkedRoute, parent_kind,
+    precedence::in_order, read::Route,
 };
 use crate::{ParentRef, names::excerpt};
 
@@ -30,26 +26,22 @@ pub(crate) struct Attached {
     pub(crate) tables: BTreeMap<RouteTableKey, RouteTable>,
     /// By (index of the route, index of its parentRef).
     pub(crate) verdicts: BTreeMap<(usize, usize), Verdict>,
-    /// By index of the route; only of routes that name a Service as parent.
-    pub(crate) unresolved: BTreeMap<usize, Vec<Unresolved>>,
 }
 
 /// Attaches all routes.
-pub(crate) fn attach(routes: &[Arc<Route>], linker: Linker<'_>) -> Attached {
+pub(crate) fn attach(routes: &[&LinkedRoute], linker: Linker<'_>) -> Attached {
     let mut attached = Attached::default();
     let mut wishes: BTreeMap<RouteTableKey, BTreeSet<usize>> = BTreeMap::new();
     let mut asked: Vec<(usize, usize, Vec<RouteTableKey>)> = Vec::new();
-    let mut linked: BTreeMap<usize, Vec<Candidate>> = BTreeMap::new();
-    for (index, route) in routes.iter().enumerate() {
+    let linked = |index: &usize| {
+        let linked = routes.get(*index).and_then(|one| one.of_mesh.as_deref());
+        linked.map_or(&[][..], |linked| &linked.candidates)
+    };
+    for (index, LinkedRoute { route, .. }) in routes.iter().enumerate() {
         for (number, parent) in route.parents.iter().enumerate() {
             if parent_kind(parent) != RefKind::Service {
                 continue;
             }
-            let candidates = linked.entry(index).or_insert_with(|| {
-                let (candidates, unresolved) = linker.link(route, References::Free);
-                attached.unresolved.insert(index, unresolved);
-                candidates
-            });
             match tables_of(route, parent, linker) {
                 Err(message) => {
                     attached.verdicts.insert(
@@ -59,7 +51,7 @@ pub(crate) fn attach(routes: &[Arc<Route>], linker: Linker<'_>) -> Attached {
                 }
                 Ok(keys) => {
                     // A route with nothing left but dropped rules must not turn every request into a 404.
-                    if !(candidates.is_empty() && route.written_rules > 0) {
+                    if !(linked(&index).is_empty() && route.written_rules > 0) {
                         for key in &keys {
                             wishes.entry(key.clone()).or_default().insert(index);
                         }
@@ -73,7 +65,7 @@ pub(crate) fn attach(routes: &[Arc<Route>], linker: Linker<'_>) -> Attached {
     for (index, number, keys) in asked {
         let is_grpc = routes
             .get(index)
-            .is_some_and(|route| route.kind == RouteKind::Grpc);
+            .is_some_and(|one| one.route.kind == RouteKind::Grpc);
         let conflict = !is_grpc && keys.iter().all(|key| grpc_tables.contains(key));
         let verdict = if conflict {
             let message =
@@ -87,7 +79,7 @@ pub(crate) fn attach(routes: &[Arc<Route>], linker: Linker<'_>) -> Attached {
     for (key, indices) in wishes {
         let rules = indices
             .iter()
-            .flat_map(|index| linked.get(index).cloned().unwrap_or_default())
+            .flat_map(|index| linked(index).iter().cloned())
             .collect();
         let rules = in_order(rules);
         attached
@@ -99,13 +91,13 @@ pub(crate) fn attach(routes: &[Arc<Route>], linker: Linker<'_>) -> Attached {
 
 /// Only one kind of routes applies to a port: GRPCRoutes before HTTPRoutes. Returns the tables that have GRPCRoutes.
 fn drop_less_specific(
-    routes: &[Arc<Route>],
+    routes: &[&LinkedRoute],
     wishes: &mut BTreeMap<RouteTableKey, BTreeSet<usize>>,
 ) -> BTreeSet<RouteTableKey> {
     let is_grpc = |index: &usize| {
         routes
             .get(*index)
-            .is_some_and(|route| route.kind == RouteKind::Grpc)
+            .is_some_and(|one| one.route.kind == RouteKind::Grpc)
     };
     let mut grpc_tables = BTreeSet::new();
     for (key, indices) in wishes.iter_mut() {

@@ -4,7 +4,7 @@
 //! method, the most headers. Then for both: the oldest route, the first by `namespace/name`, the first rule of a route. Where the Gateway
 //! API leaves regular expressions to the implementation, they come between exact paths and prefixes, the longest first.
 
-use std::cmp::Reverse;
+use std::{cmp::Reverse, sync::Arc};
 
 use heddle_model::{PathMatch, RouteRule};
 use heddle_resources::k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
@@ -29,7 +29,7 @@ impl Rank {
 }
 
 /// A rule with everything that its place depends on.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Candidate {
     /// How specific the host is that it was attached by: (characters of an exact name, characters). 0 in the mesh.
     pub(crate) host: (usize, usize),
@@ -38,11 +38,11 @@ pub(crate) struct Candidate {
     /// metadata.creationTimestamp of its route.
     pub(crate) created: Option<Time>,
     /// The rule itself.
-    pub(crate) rule: RouteRule,
+    pub(crate) rule: Arc<RouteRule>,
 }
 
 /// Puts rules in the order in which they are tried.
-pub(crate) fn in_order(mut candidates: Vec<Candidate>) -> Vec<RouteRule> {
+pub(crate) fn in_order(mut candidates: Vec<Candidate>) -> Vec<Arc<RouteRule>> {
     candidates.sort_by(|a, b| key(a).cmp(&key(b)));
     candidates
         .into_iter()

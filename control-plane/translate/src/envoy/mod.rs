@@ -32,7 +32,7 @@ use self::{
 use crate::{
     memo::Memo,
     resources::Resources,
-    routes::GrpcPorts,
+    routes::{EncodedRoutes, GrpcPorts},
     secrets::TrustBundleUnit,
     translator::{Counts, ports, tables},
 };
@@ -55,8 +55,16 @@ pub(crate) struct Edition {
 
 impl Edition {
     /// Takes in the mesh as it is now.
-    pub(crate) fn update(&mut self, mesh: &Mesh, grpc: &GrpcPorts, trust_bundle: &str) -> Counts {
-        let encoded = self.services(mesh, grpc) + self.ways_in(mesh) + self.tunnels(trust_bundle);
+    pub(crate) fn update(
+        &mut self,
+        mesh: &Mesh,
+        grpc: &GrpcPorts,
+        encoded_routes: &mut EncodedRoutes,
+        trust_bundle: &str,
+    ) -> Counts {
+        let encoded = self.services(mesh, grpc)
+            + self.ways_in(mesh, encoded_routes)
+            + self.tunnels(trust_bundle);
         self.resources.counts(encoded)
     }
 
@@ -86,7 +94,7 @@ impl Edition {
             + self.endpoints.update(endpoints, &mut self.resources)
     }
 
-    fn ways_in(&mut self, mesh: &Mesh) -> usize {
+    fn ways_in(&mut self, mesh: &Mesh, encoded: &mut EncodedRoutes) -> usize {
         let gateways = || mesh.gateways.iter();
         let listeners =
             gateways().map(|(key, listener)| (by_port(key, listener), gateway_listener(listener)));
@@ -100,11 +108,17 @@ impl Edition {
         };
         let resources = &mut self.resources;
         self.gateway_listeners.update(listeners, resources)
-            + self.gateway_routes.update(routes, resources)
+            + self
+                .gateway_routes
+                .update_with(routes, resources, |unit, key| unit.build_with(key, encoded))
             + self
                 .outbound_listener
                 .update([((), OutboundListenerUnit)], resources)
-            + self.outbound_routes.update([((), outbound)], resources)
+            + self
+                .outbound_routes
+                .update_with([((), outbound)], resources, |unit, ()| {
+                    unit.build_with(encoded)
+                })
     }
 
     fn tunnels(&mut self, trust_bundle: &str) -> usize {

@@ -1,17 +1,17 @@
 //! RouteConfiguration: a Gateway's as for node proxies, and one for all Services that an outbound proxy routes by host.
 
-use std::{collections::BTreeSet, sync::Arc};
+use std::sync::Arc;
 
 use heddle_model::{GatewayListener, GatewayListenerKey, RouteTable, ServicePortKey};
 use heddle_proto::{
     envoy::config::route::v3::{RouteConfiguration, VirtualHost},
-    names, type_url,
+    names,
 };
 use heddle_snapshot::{Resource, Scope};
 
 use crate::{
     memo::Unit,
-    routes::{gateway_routes, mesh_routes},
+    routes::{EncodedRoutes, Host, gateway_routes, mesh_routes},
 };
 
 /// The port that a URL of the scheme `http` means if it names none (RFC 9110, 4.2.1).
@@ -25,8 +25,19 @@ impl Unit for GatewayRoutesUnit {
     type Key = GatewayListenerKey;
 
     fn build(&self, key: &GatewayListenerKey) -> Resource {
+        self.build_with(key, &mut EncodedRoutes::default())
+    }
+}
+
+impl GatewayRoutesUnit {
+    /// With what is known of rules that did not change.
+    pub(super) fn build_with(
+        &self,
+        key: &GatewayListenerKey,
+        known: &mut EncodedRoutes,
+    ) -> Resource {
         let scope = Scope::Gateway(key.gateway.to_string().into());
-        gateway_routes(key, &self.0, scope)
+        gateway_routes(key, &self.0, scope, known)
     }
 }
 
@@ -50,30 +61,30 @@ impl Unit for OutboundRoutesUnit {
     type Key = ();
 
     fn build(&self, (): &()) -> Resource {
-        let mut origins = BTreeSet::new();
-        let mut virtual_hosts = Vec::with_capacity(self.ports.len());
-        for OutboundPort { port, table } in &self.ports {
-            let (routes, origin) = mesh_routes(port, table.as_deref());
-            origins.extend(origin);
-            virtual_hosts.push(VirtualHost {
-                name: port.to_string(),
-                domains: domains(port, &self.cluster_domain),
-                routes,
-                ..VirtualHost::default()
-            });
-        }
-        let message = RouteConfiguration {
+        self.build_with(&mut EncodedRoutes::default())
+    }
+}
+
+impl OutboundRoutesUnit {
+    /// With what is known of rules that did not change.
+    pub(super) fn build_with(&self, known: &mut EncodedRoutes) -> Resource {
+        let frame = RouteConfiguration {
             name: names::OUTBOUND_HTTP.to_owned(),
-            virtual_hosts,
             ..RouteConfiguration::default()
         };
-        Resource::new(
-            type_url::ROUTE_CONFIGURATION,
-            names::OUTBOUND_HTTP,
-            Scope::Clients,
-            origins.into_iter().collect(),
-            &message,
-        )
+        let hosts: Vec<_> = self
+            .ports
+            .iter()
+            .map(|OutboundPort { port, table }| Host {
+                head: VirtualHost {
+                    name: port.to_string(),
+                    domains: domains(port, &self.cluster_domain),
+                    ..VirtualHost::default()
+                },
+                routes: mesh_routes(port, table.as_deref()),
+            })
+            .collect();
+        known.resource(&frame, &hosts, Scope::Clients, Vec::new())
     }
 }
 

@@ -14,27 +14,36 @@ pub(crate) struct GrpcPorts(BTreeSet<ServicePortKey>);
 impl GrpcPorts {
     /// Looks through all routes.
     pub(crate) fn of(mesh: &Mesh) -> Self {
-        let mut grpc = BTreeSet::new();
-        let mut http = BTreeSet::new();
-        for (key, table) in &mesh.routes {
-            for rule in &table.rules {
-                let ports = if is_grpc(rule) { &mut grpc } else { &mut http };
-                ports.insert(&key.port);
-                ports.extend(backends(rule));
+        let mut ports = BTreeSet::new();
+        for (own, rule) in rules(mesh).filter(|(_, rule)| is_grpc(rule)) {
+            ports.extend(own.into_iter().chain(backends(rule)));
+        }
+        if ports.is_empty() {
+            return Self::default();
+        }
+        for (own, rule) in rules(mesh).filter(|(_, rule)| !is_grpc(rule)) {
+            for port in own.into_iter().chain(backends(rule)) {
+                ports.remove(port);
             }
         }
-        let hosts = mesh.gateways.values().flat_map(|listener| &listener.hosts);
-        for rule in hosts.flat_map(|host| &host.rules) {
-            let ports = if is_grpc(rule) { &mut grpc } else { &mut http };
-            ports.extend(backends(rule));
-        }
-        Self(grpc.difference(&http).map(|&key| key.clone()).collect())
+        Self(ports.into_iter().cloned().collect())
     }
 
     /// Whether HTTP/2 is spoken to a port, whatever the client speaks: it is declared, or the port is one of these.
     pub(crate) fn is_http2(&self, key: &ServicePortKey, port: &ServicePort) -> bool {
         port.protocol == AppProtocol::Http2 || self.0.contains(key)
     }
+}
+
+/// All rules, those of a Service with its port.
+fn rules(mesh: &Mesh) -> impl Iterator<Item = (Option<&ServicePortKey>, &RouteRule)> {
+    let of_mesh = mesh.routes.iter().flat_map(|(key, table)| {
+        let rules = table.rules.iter();
+        rules.map(|rule| (Some(&key.port), &**rule))
+    });
+    let hosts = mesh.gateways.values().flat_map(|listener| &listener.hosts);
+    let of_gateways = hosts.flat_map(|host| &host.rules);
+    of_mesh.chain(of_gateways.map(|rule| (None, &**rule)))
 }
 
 fn is_grpc(rule: &RouteRule) -> bool {

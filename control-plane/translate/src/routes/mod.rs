@@ -1,6 +1,7 @@
 //! RouteConfiguration: which request goes where.
 
 mod action;
+mod encoded;
 mod grpc;
 mod headers;
 mod matches;
@@ -13,14 +14,12 @@ use heddle_model::{
     GatewayListener, GatewayListenerKey, HostMatch, RouteRule, RouteTable, RouteTableKey,
     ServicePortKey,
 };
-use heddle_proto::{
-    envoy::config::route::v3::{Route, RouteConfiguration, VirtualHost},
-    type_url,
-};
+use heddle_proto::envoy::config::route::v3::{RouteConfiguration, VirtualHost};
 use heddle_snapshot::{Resource, Scope};
 
 pub(crate) use self::grpc::GrpcPorts;
 pub(crate) use self::{
+    encoded::{EncodedRoutes, Host, Routes},
     rewrite::escape,
     route::{default_route, route},
 };
@@ -42,37 +41,33 @@ impl Unit for MeshRoutesUnit {
     type Key = RouteTableKey;
 
     fn build(&self, key: &RouteTableKey) -> Resource {
-        let name = key.to_string();
-        let (routes, origin) = mesh_routes(&key.port, self.0.as_deref());
-        let message = RouteConfiguration {
-            name: name.clone(),
-            virtual_hosts: vec![virtual_host("*", routes)],
-            ..RouteConfiguration::default()
-        };
-        Resource::new(
-            type_url::ROUTE_CONFIGURATION,
-            name,
-            consumer_scope(key),
-            origin,
-            &message,
-        )
+        self.build_with(key, &mut EncodedRoutes::default())
     }
 }
 
-/// The routes of a Service port, and what they were made from.
-pub(crate) fn mesh_routes(
-    port: &ServicePortKey,
-    table: Option<&RouteTable>,
-) -> (Vec<Route>, Vec<Arc<str>>) {
+impl MeshRoutesUnit {
+    /// With what is known of rules that did not change.
+    pub(crate) fn build_with(&self, key: &RouteTableKey, known: &mut EncodedRoutes) -> Resource {
+        let frame = RouteConfiguration {
+            name: key.to_string(),
+            ..RouteConfiguration::default()
+        };
+        let host = Host {
+            head: virtual_host("*"),
+            routes: mesh_routes(&key.port, self.0.as_deref()),
+        };
+        known.resource(&frame, &[host], consumer_scope(key), Vec::new())
+    }
+}
+
+/// The routes of a Service port.
+pub(crate) fn mesh_routes<'a>(port: &ServicePortKey, table: Option<&'a RouteTable>) -> Routes<'a> {
     match table {
         None => {
             let service = format!("Service {}", port.service);
-            (vec![default_route(port)], vec![service.into()])
+            Routes::One(Box::new(default_route(port)), service.into())
         }
-        Some(table) => (
-            table.rules.iter().map(route).collect(),
-            origin(&table.rules),
-        ),
+        Some(table) => Routes::Of(&table.rules),
     }
 }
 
@@ -84,7 +79,18 @@ impl Unit for GatewayRoutesUnit {
     type Key = GatewayListenerKey;
 
     fn build(&self, key: &GatewayListenerKey) -> Resource {
-        gateway_routes(key, &self.0, Scope::Nodes)
+        self.build_with(key, &mut EncodedRoutes::default())
+    }
+}
+
+impl GatewayRoutesUnit {
+    /// With what is known of rules that did not change.
+    pub(crate) fn build_with(
+        &self,
+        key: &GatewayListenerKey,
+        known: &mut EncodedRoutes,
+    ) -> Resource {
+        gateway_routes(key, &self.0, Scope::Nodes, known)
     }
 }
 
@@ -93,35 +99,30 @@ pub(crate) fn gateway_routes(
     key: &GatewayListenerKey,
     listener: &GatewayListener,
     scope: Scope,
+    known: &mut EncodedRoutes,
 ) -> Resource {
-    let name = key.to_string();
-    let hosts = &listener.hosts;
-    let gateway: Arc<str> = format!("Gateway {}", key.gateway).into();
-    let routes = hosts.iter().flat_map(|host| origin(&host.rules));
-    let message = RouteConfiguration {
-        name: name.clone(),
-        virtual_hosts: hosts
-            .iter()
-            .map(|host| virtual_host(&pattern(&host.host), host.rules.iter().map(route).collect()))
-            .collect(),
+    let frame = RouteConfiguration {
+        name: key.to_string(),
         ignore_port_in_host_matching: true,
         ..RouteConfiguration::default()
     };
-    let origin: BTreeSet<Arc<str>> = routes.chain([gateway]).collect();
-    Resource::new(
-        type_url::ROUTE_CONFIGURATION,
-        name,
-        scope,
-        origin.into_iter().collect(),
-        &message,
-    )
+    let hosts: Vec<_> = listener
+        .hosts
+        .iter()
+        .map(|host| Host {
+            head: virtual_host(&pattern(&host.host)),
+            routes: Routes::Of(&host.rules),
+        })
+        .collect();
+    let gateway = format!("Gateway {}", key.gateway);
+    known.resource(&frame, &hosts, scope, vec![gateway.into()])
 }
 
-fn virtual_host(host: &str, routes: Vec<Route>) -> VirtualHost {
+/// A virtual host without its routes.
+fn virtual_host(host: &str) -> VirtualHost {
     VirtualHost {
         name: host.to_owned(),
         domains: vec![host.to_owned()],
-        routes,
         ..VirtualHost::default()
     }
 }
@@ -135,7 +136,7 @@ fn pattern(host: &HostMatch) -> String {
 }
 
 /// The routes that rules come from, each once, sorted.
-pub(crate) fn origin(rules: &[RouteRule]) -> Vec<Arc<str>> {
+pub(crate) fn origin(rules: &[Arc<RouteRule>]) -> Vec<Arc<str>> {
     let routes: BTreeSet<_> = rules.iter().map(|rule| &rule.origin.route).collect();
     routes
         .into_iter()

@@ -207,7 +207,7 @@ pub(super) fn table(index: usize, variant: usize) -> RouteTable {
     RouteTable {
         key: table_key(index),
         rules: (variant..variant + 3)
-            .map(|variant| rule(index, variant))
+            .map(|variant| rule(index, variant).into())
             .collect(),
     }
 }
@@ -220,10 +220,10 @@ pub(super) fn gateway(index: usize, variant: usize) -> GatewayListener {
         hosts: vec![
             host(
                 HostMatch::Exact("www.example.com".into()),
-                vec![rule(index, variant)],
+                vec![rule(index, variant).into()],
             ),
             host(HostMatch::Wildcard("example.com".into()), Vec::new()),
-            host(HostMatch::Any, vec![rule(index, variant + 1)]),
+            host(HostMatch::Any, vec![rule(index, variant + 1).into()]),
         ],
     }
 }

@@ -129,7 +129,7 @@ fn what_is_encoded_to_the_same_bytes_again_is_no_change() {
         let known = mesh.routes.get_mut(&table_key(0)).unwrap();
         let mut changed = (**known).clone();
         for rule in &mut changed.rules {
-            let RouteAction::Forward { backends, .. } = &mut rule.action else {
+            let RouteAction::Forward { backends, .. } = &mut Arc::make_mut(rule).action else {
                 continue;
             };
             for weighted in backends {

@@ -2,6 +2,7 @@
 
 mod builders;
 mod counts;
+mod encoded;
 mod incremental;
 mod references;
 mod rewrites;

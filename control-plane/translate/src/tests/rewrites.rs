@@ -38,7 +38,7 @@ fn route(
     mesh.services.insert(key(0), service(0, 0).into());
     let table = RouteTable {
         key: table_key(0),
-        rules: vec![rule],
+        rules: vec![rule.into()],
     };
     mesh.routes.insert(table_key(0), table.into());
     let snapshot = translate(&mesh, ROOTS);

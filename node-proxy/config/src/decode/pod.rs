@@ -215,7 +215,10 @@ fn inbound_http(manager: &HttpConnectionManager) -> Decoded<InboundHttp> {
     let Some(RouteSpecifier::RouteConfig(routes)) = &manager.route_specifier else {
         return refuse("must stand in the listener").at("route_config");
     };
-    let mut all = routes.virtual_hosts.iter().flat_map(|host| &host.routes);
+    let mut all = routes
+        .virtual_hosts
+        .iter()
+        .flat_map(|host| host.routes.iter());
     if !all.all(|route| matches!(route.action, Some(Action::Route(_)))) {
         return refuse("may only lead to the pod").at("route_config");
     }

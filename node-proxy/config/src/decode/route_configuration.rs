@@ -53,7 +53,7 @@ pub(crate) fn route_table(name: Arc<str>, wire: &RouteConfiguration) -> Decoded<
     unique_domains(&virtual_hosts).at("virtual_hosts")?;
     Ok(RouteTable {
         name,
-        virtual_hosts,
+        virtual_hosts: virtual_hosts.into(),
     })
 }
 
@@ -107,7 +107,8 @@ fn virtual_host(wire: &WireHost, around: &Changes, specific_wins: bool) -> Decod
         domains: each("domains", &wire.domains, |text| domain(text))?,
         routes: each("routes", &wire.routes, |wire| {
             Ok(Arc::new(route(wire, &level)?))
-        })?,
+        })?
+        .into(),
     })
 }
 

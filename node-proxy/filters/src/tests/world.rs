@@ -164,8 +164,9 @@ pub(super) fn config(routes: Vec<Route>) -> SharedConfig {
         virtual_hosts: vec![VirtualHost {
             name: "all".into(),
             domains: vec![Domain::Any],
-            routes: routes.into_iter().map(Arc::new).collect(),
-        }],
+            routes: routes.into_iter().map(Arc::new).collect::<Vec<_>>().into(),
+        }]
+        .into(),
     };
     let mut config = ProxyConfig::default();
     config.routes.insert("shop/cart:80".into(), Arc::new(table));

@@ -219,8 +219,9 @@ fn one_route() -> RouteTable {
         virtual_hosts: vec![VirtualHost {
             name: "all".into(),
             domains: vec![Domain::Any],
-            routes: vec![Arc::new(route)],
-        }],
+            routes: vec![Arc::new(route)].into(),
+        }]
+        .into(),
     }
 }
 

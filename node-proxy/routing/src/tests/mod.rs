@@ -1,4 +1,5 @@
 mod hosts;
+mod index;
 mod matching;
 mod paths;
 mod policy;
@@ -51,14 +52,14 @@ fn virtual_host(name: &str, domains: Vec<Domain>, routes: Vec<Arc<Route>>) -> Vi
     VirtualHost {
         name: name.into(),
         domains,
-        routes,
+        routes: routes.into(),
     }
 }
 
 fn table(virtual_hosts: Vec<VirtualHost>) -> RouteTable {
     RouteTable {
         name: "table".into(),
-        virtual_hosts,
+        virtual_hosts: virtual_hosts.into(),
     }
 }
 
