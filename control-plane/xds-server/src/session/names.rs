@@ -16,11 +16,14 @@ const WORTH_SHARING: usize = 32;
 
 type Sorted = Arc<[Arc<str>]>;
 
+/// A set that somebody may still hold, and the hash of its names.
+type Known = (u64, Weak<[Arc<str>]>);
+
 /// Finds the copy of a set that another stream holds.
 #[derive(Debug, Default)]
 pub struct NameSets {
     // Weak: a set goes with the last stream that holds it.
-    known: Mutex<VecDeque<(u64, Weak<[Arc<str>]>)>>,
+    known: Mutex<VecDeque<Known>>,
 }
 
 impl NameSets {
