@@ -55,6 +55,11 @@ macro_rules! name {
             pub fn as_str(&self) -> &str {
                 &self.0
             }
+
+            /// The name, to be shared without a copy.
+            pub fn shared(&self) -> &Arc<str> {
+                &self.0
+            }
         }
 
         impl FromStr for $type {

@@ -1,5 +1,7 @@
 //! For which host a request is: settled once, then the same in the URI and in the Host header.
 
+use std::net::SocketAddr;
+
 use http::{
     HeaderValue, Uri, Version,
     header::HOST,
@@ -34,11 +36,18 @@ pub(crate) enum BadAuthority {
 /// Settles the host of a request: afterwards its URI is absolute and its Host header says the same.
 ///
 /// HTTP/1.0 requests may lack a host; they are for `default`, the address that the client connected to.
-pub(crate) fn settle(parts: &mut Parts, default: &str) -> Result<(), BadAuthority> {
+pub(crate) fn settle(parts: &mut Parts, default: SocketAddr) -> Result<(), BadAuthority> {
     let authority = authority(parts, default)?;
-    // An authority is made of visible ASCII, so it always is a header value.
-    let host = HeaderValue::from_str(authority.as_str()).map_err(|_| BadAuthority::Invalid)?;
-    parts.headers.insert(HOST, host);
+    // Almost always it says so already.
+    if parts
+        .headers
+        .get(HOST)
+        .is_none_or(|host| host.as_bytes() != authority.as_str().as_bytes())
+    {
+        // An authority is made of visible ASCII, so it always is a header value.
+        let host = HeaderValue::from_str(authority.as_str()).map_err(|_| BadAuthority::Invalid)?;
+        parts.headers.insert(HOST, host);
+    }
     let mut uri = std::mem::take(&mut parts.uri).into_parts();
     let path = uri
         .path_and_query
@@ -88,7 +97,7 @@ fn absolute(scheme: Scheme, authority: Authority, path: PathAndQuery) -> Result<
     Uri::from_parts(uri).map_err(|_| BadAuthority::Invalid)
 }
 
-fn authority(parts: &Parts, default: &str) -> Result<Authority, BadAuthority> {
+fn authority(parts: &Parts, default: SocketAddr) -> Result<Authority, BadAuthority> {
     let mut hosts = parts.headers.get_all(HOST).iter();
     let host = hosts.next();
     if hosts.next().is_some() {
@@ -100,7 +109,7 @@ fn authority(parts: &Parts, default: &str) -> Result<Authority, BadAuthority> {
     match host {
         Some(host) => parse(host.as_bytes()),
         // RFC 9112 section 3.2 asks for one of HTTP/1.1 only.
-        None if parts.version <= Version::HTTP_10 => parse(default.as_bytes()),
+        None if parts.version <= Version::HTTP_10 => parse(default.to_string().as_bytes()),
         None => Err(BadAuthority::Absent),
     }
 }

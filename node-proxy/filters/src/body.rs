@@ -15,12 +15,15 @@ use http_body_util::{BodyExt, Empty, Full};
 
 use crate::{Body, BoxError};
 
-/// Erases a body's type.
+/// Erases a body's type. One that holds nothing takes no memory.
 pub fn boxed<B>(body: B) -> Body
 where
     B: http_body::Body<Data = Bytes> + Send + 'static,
     B::Error: Into<BoxError>,
 {
+    if body.is_end_stream() {
+        return Empty::new().map_err(|never| match never {}).boxed_unsync();
+    }
     body.map_err(Into::into).boxed_unsync()
 }
 
@@ -43,6 +46,17 @@ pub(crate) struct Counted<B> {
 impl<B> Counted<B> {
     pub(crate) fn new(inner: B, count: Arc<AtomicU64>) -> Self {
         Self { inner, count }
+    }
+}
+
+impl Counted<Body> {
+    /// A body whose bytes are counted; one that has none is left as it is.
+    pub(crate) fn around(body: Body, count: Arc<AtomicU64>) -> Body {
+        use http_body::Body as _;
+        if body.is_end_stream() {
+            return body;
+        }
+        boxed(Self::new(body, count))
     }
 }
 

@@ -34,7 +34,7 @@ impl Client {
             identity,
             workload: workload.map(|w| Label::new(&w.owner)).unwrap_or_default(),
             namespace: workload
-                .map(|w| Label::from(w.name.namespace.as_str()))
+                .map(|w| Label::new(w.name.namespace.shared()))
                 .unwrap_or_default(),
         }
     }

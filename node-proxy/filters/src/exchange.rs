@@ -23,6 +23,8 @@ pub(crate) struct Exchange {
     received: Arc<AtomicU64>,
     metrics: Arc<Metrics>,
     labels: RequestLabels,
+    /// Somebody reads the access log.
+    logged: bool,
     written: bool,
 }
 
@@ -32,28 +34,36 @@ impl Exchange {
         client: &Client,
         metrics: Arc<Metrics>,
         parts: &Parts,
-    ) -> Self {
+    ) -> Box<Self> {
         let protocol = if parts.version >= Version::HTTP_2 {
             Protocol::Http2
         } else {
             Protocol::Http1
         };
         let mut entry = AccessLog::new(direction, protocol);
-        entry.source = client.peer_name();
+        let logged = AccessLog::is_read();
+        if logged {
+            entry.source = client.peer_name();
+            entry.path = Some(parts.uri.path().to_owned());
+        }
         entry.method = Some(parts.method.clone());
-        entry.path = Some(parts.uri.path().to_owned());
-        Self {
+        // On the heap, because it is handed on from the request to the answer's body.
+        Box::new(Self {
             entry,
             started: Instant::now(),
             received: Arc::default(),
             metrics,
             labels: labels(direction, client),
+            logged,
             written: false,
-        }
+        })
     }
 
     /// The host is settled, and who asks in which request.
     pub(crate) fn identified(&mut self, parts: &Parts) {
+        if !self.logged {
+            return;
+        }
         self.entry.authority = parts.uri.authority().map(ToString::to_string);
         self.entry.request_id = parts
             .headers
@@ -68,18 +78,25 @@ impl Exchange {
     }
 
     pub(crate) fn routed(&mut self, route: &Route) {
-        self.entry.route = Some(Arc::clone(&route.name));
+        self.entry.route = self.logged.then(|| Arc::clone(&route.name));
         self.labels.route = Label::new(&route.name);
     }
 
     pub(crate) fn service(&mut self, cluster: &Arc<str>) {
-        self.entry.service = Some(Arc::clone(cluster));
+        self.entry.service = self.logged.then(|| Arc::clone(cluster));
         self.labels.destination_service = Label::new(cluster);
     }
 
     /// Who serves it: known before, for requests to a pod of this node.
-    pub(crate) fn destination(&mut self, destination: PeerName, workload: Label, namespace: Label) {
-        self.entry.destination = destination;
+    pub(crate) fn destination(
+        &mut self,
+        destination: impl FnOnce() -> PeerName,
+        workload: Label,
+        namespace: Label,
+    ) {
+        if self.logged {
+            self.entry.destination = destination();
+        }
         self.labels.destination_workload = workload;
         self.labels.destination_namespace = namespace;
     }
@@ -92,13 +109,21 @@ impl Exchange {
     /// Who answered, or was asked in vain.
     pub(crate) fn target(&mut self, target: &Target) {
         let workload = target.workload.as_deref();
-        let there = Client::new(target.address, workload, None);
-        let mut peer = there.peer_name();
-        // Only mutual TLS proves who is there.
-        peer.identity = workload
-            .filter(|_| target.mtls)
-            .map(|workload| workload.identity.clone());
-        self.destination(peer, there.workload, there.namespace);
+        let owner = workload.map(|there| Label::new(&there.owner));
+        let namespace = workload.map(|there| Label::new(there.name.namespace.shared()));
+        let named = || {
+            let mut peer = Client::new(target.address, workload, None).peer_name();
+            // Only mutual TLS proves who is there.
+            peer.identity = workload
+                .filter(|_| target.mtls)
+                .map(|workload| workload.identity.clone());
+            peer
+        };
+        self.destination(
+            named,
+            owner.unwrap_or_default(),
+            namespace.unwrap_or_default(),
+        );
         self.mtls(target.mtls);
     }
 
@@ -142,7 +167,9 @@ impl Exchange {
         self.labels.code = self.entry.status.unwrap_or(0);
         self.labels.flag = self.entry.flag;
         self.metrics.request(&self.labels, self.entry.duration);
-        self.entry.log();
+        if self.logged {
+            self.entry.log();
+        }
     }
 }
 

@@ -1,6 +1,6 @@
 //! What the proxy tells the application about a request's way.
 
-use std::{fmt::Write as _, net::IpAddr};
+use std::{cell::RefCell, net::IpAddr};
 
 use heddle_telemetry::Direction;
 use http::{HeaderMap, HeaderName, HeaderValue, uri::Scheme};
@@ -19,12 +19,13 @@ pub(crate) fn set(
     client: IpAddr,
     random: u128,
 ) {
-    if let Ok(address) = HeaderValue::try_from(client.to_canonical().to_string()) {
-        match direction {
-            Direction::Gateway => append_address(headers, address),
-            Direction::Outbound | Direction::Inbound => {
-                headers.entry(FORWARDED_FOR).or_insert(address);
-            }
+    let known = headers.contains_key(FORWARDED_FOR);
+    if (!known || direction == Direction::Gateway)
+        && let Some(address) = text_of(client)
+    {
+        match known {
+            true => append_address(headers, address),
+            false => _ = headers.insert(FORWARDED_FOR, address),
         }
     }
     let proto = match *scheme == Scheme::HTTPS {
@@ -33,10 +34,25 @@ pub(crate) fn set(
     };
     headers.entry(FORWARDED_PROTO).or_insert(proto);
     if !headers.contains_key(REQUEST_ID)
-        && let Ok(id) = HeaderValue::try_from(request_id(random))
+        && let Ok(id) = HeaderValue::from_bytes(&request_id(random))
     {
         headers.insert(REQUEST_ID, id);
     }
+}
+
+/// An address as a header's value. One client sends many requests on a connection, so the last one is kept.
+fn text_of(client: IpAddr) -> Option<HeaderValue> {
+    thread_local!(static LAST: RefCell<Option<(IpAddr, HeaderValue)>> = RefCell::default());
+    LAST.with_borrow_mut(|last| {
+        if let Some((address, text)) = last
+            && *address == client
+        {
+            return Some(text.clone());
+        }
+        let text = HeaderValue::try_from(client.to_canonical().to_string()).ok()?;
+        *last = Some((client, text.clone()));
+        Some(text)
+    })
 }
 
 fn append_address(headers: &mut HeaderMap, address: HeaderValue) {
@@ -53,17 +69,17 @@ fn append_address(headers: &mut HeaderMap, address: HeaderValue) {
     );
 }
 
-/// A random UUID (RFC 9562 section 5.4, version 4).
-fn request_id(random: u128) -> String {
+/// A random UUID (RFC 9562 section 5.4, version 4), as text.
+fn request_id(random: u128) -> [u8; 36] {
+    const DIGITS: &[u8; 16] = b"0123456789abcdef";
     let bits = (random & !(0xf000 << 64) & !(0xc000 << 48)) | (0x4000 << 64) | (0x8000 << 48);
-    let hex = format!("{bits:032x}");
-    let mut out = String::with_capacity(36);
-    for (index, digit) in hex.chars().enumerate() {
-        if matches!(index, 8 | 12 | 16 | 20) {
-            out.push('-');
-        }
-        // Writing to a String cannot fail.
-        let _ = out.write_char(digit);
+    let mut out = [b'-'; 36];
+    let places = out
+        .iter_mut()
+        .enumerate()
+        .filter(|(place, _)| !matches!(place, 8 | 13 | 18 | 23));
+    for (index, (_, place)) in places.enumerate() {
+        *place = DIGITS[(bits >> (124 - 4 * index)) as usize & 0xf];
     }
     out
 }

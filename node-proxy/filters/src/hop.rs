@@ -14,7 +14,10 @@ const HTTP2_SETTINGS: HeaderName = HeaderName::from_static("http2-settings");
 ///
 /// `h2c` is not: it is between two neighbours, and deprecated (RFC 9113 section 3.1).
 pub(crate) fn wanted_upgrade(parts: &Parts) -> Option<HeaderValue> {
-    if parts.version != Version::HTTP_11 || !names(&parts.headers).any(|name| name == "upgrade") {
+    if parts.version != Version::HTTP_11
+        || !parts.headers.contains_key(UPGRADE)
+        || !names(&parts.headers).any(|name| name == "upgrade")
+    {
         return None;
     }
     let upgrade = parts.headers.get(UPGRADE)?;
@@ -25,8 +28,25 @@ pub(crate) fn wanted_upgrade(parts: &Parts) -> Option<HeaderValue> {
     Some(upgrade.clone())
 }
 
+/// What is removed always.
+const OF_CONNECTION: [HeaderName; 6] = [
+    CONNECTION,
+    KEEP_ALIVE,
+    PROXY_CONNECTION,
+    TRANSFER_ENCODING,
+    UPGRADE,
+    HTTP2_SETTINGS,
+];
+
 /// Removes what belongs to the connection. `te: trailers` stays, because gRPC asks for it end to end.
 pub(crate) fn remove(headers: &mut HeaderMap) {
+    // Most messages have none of them: one look at each header is less work than seven searches.
+    if !headers
+        .keys()
+        .any(|name| *name == TE || OF_CONNECTION.contains(name))
+    {
+        return;
+    }
     let nominated: Vec<HeaderName> = names(headers)
         .filter_map(|name| HeaderName::from_bytes(name.as_bytes()).ok())
         // A client may not have these removed: they say where the message goes and where it ends.
@@ -35,14 +55,7 @@ pub(crate) fn remove(headers: &mut HeaderMap) {
     for name in nominated {
         headers.remove(name);
     }
-    for name in [
-        CONNECTION,
-        KEEP_ALIVE,
-        PROXY_CONNECTION,
-        TRANSFER_ENCODING,
-        UPGRADE,
-        HTTP2_SETTINGS,
-    ] {
+    for name in OF_CONNECTION {
         headers.remove(name);
     }
     let trailers = headers

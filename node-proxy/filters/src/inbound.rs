@@ -10,7 +10,7 @@ use http::{HeaderName, HeaderValue, Request, Response, StatusCode, request::Part
 
 use crate::{
     AppConnection, Application, Body, Client, Failure, OpenTunnel, answer,
-    body::{Counted, boxed},
+    body::Counted,
     exchange::Exchange,
     forwarded, hop,
     outbound::{admit, clean, observe, refuse, take_upgrade},
@@ -77,7 +77,7 @@ pub async fn inbound<A: Application>(
     );
     exchange.identified(&parts);
     exchange.entry.attempts = 1;
-    let body = boxed(Counted::new(body, exchange.received()));
+    let body = Counted::around(body, exchange.received());
     match context
         .application
         .send(Request::from_parts(parts, body))
@@ -86,7 +86,7 @@ pub async fn inbound<A: Application>(
         Ok(response) if response.status() == StatusCode::SWITCHING_PROTOCOLS => {
             match upgrade::switch(response, wanted, exchange, &context.tunnels) {
                 Ok(response) => response,
-                Err(exchange) => refuse(*exchange, &unexpected(), grpc),
+                Err(exchange) => refuse(exchange, &unexpected(), grpc),
             }
         }
         Ok(mut response) => {
@@ -143,13 +143,13 @@ impl<A> Inbound<A> {
     ) {
         let workload = workloads.at(self.destination.ip());
         exchange.destination(
-            PeerName {
+            || PeerName {
                 address: Some(self.destination),
                 pod: Some(pod.name.to_string().into()),
                 identity: Some(pod.identity.clone()),
             },
             workload.map(|w| Label::new(&w.owner)).unwrap_or_default(),
-            Label::from(pod.name.namespace.as_str()),
+            Label::new(pod.name.namespace.shared()),
         );
     }
 

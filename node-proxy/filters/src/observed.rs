@@ -20,14 +20,14 @@ pub(crate) struct TooSlow;
 /// Counts a response's bytes, holds it to the route's time limit, and ends the [`Exchange`] with it.
 pub(crate) struct Observed {
     inner: Body,
-    exchange: Exchange,
+    exchange: Box<Exchange>,
     deadline: Option<Pin<Box<Sleep>>>,
     /// No body is sent whatever it holds (an answer to HEAD), so that nobody reads it to its end.
     unread: bool,
 }
 
 impl Observed {
-    pub(crate) fn new(inner: Body, exchange: Exchange, deadline: Option<Instant>) -> Self {
+    pub(crate) fn new(inner: Body, exchange: Box<Exchange>, deadline: Option<Instant>) -> Self {
         let unread = exchange.entry.method == Some(http::Method::HEAD);
         Self {
             inner,

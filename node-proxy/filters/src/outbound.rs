@@ -65,7 +65,7 @@ pub async fn outbound<F: Forward>(context: &Outbound<F>, request: Request<Body>)
     }
     prepare(&mut parts, context, &asked);
     exchange.identified(&parts);
-    let body = boxed(Counted::new(body, exchange.received()));
+    let body = Counted::around(body, exchange.received());
     match find_route(context, &parts) {
         Ok(route) => {
             exchange.routed(&route);
@@ -84,7 +84,7 @@ pub(crate) fn admit(parts: &mut Parts, asked: SocketAddr) -> Result<(), Failure>
             "CONNECT is not for a Service: it has nothing to connect to",
         ));
     }
-    authority::settle(parts, &asked.to_string())
+    authority::settle(parts, asked)
         .map_err(|bad| Failure::new(ResponseFlag::ClientProtocolError, bad.to_string()))
 }
 
@@ -136,7 +136,7 @@ fn find_route<F>(context: &Outbound<F>, parts: &Parts) -> Result<Arc<Route>, Fai
 }
 
 /// Ends a request with an answer of our own.
-pub(crate) fn refuse(mut exchange: Exchange, failure: &Failure, grpc: bool) -> Response<Body> {
+pub(crate) fn refuse(mut exchange: Box<Exchange>, failure: &Failure, grpc: bool) -> Response<Body> {
     let status = answer::status_of(failure.flag);
     exchange.failure(failure);
     exchange.status(status);
@@ -146,7 +146,7 @@ pub(crate) fn refuse(mut exchange: Exchange, failure: &Failure, grpc: bool) -> R
 
 pub(crate) fn observe(
     response: Response<Body>,
-    exchange: Exchange,
+    exchange: Box<Exchange>,
     deadline: Option<Instant>,
 ) -> Response<Body> {
     response.map(|body| boxed(Observed::new(body, exchange, deadline)))
@@ -158,7 +158,7 @@ impl<F: Forward> Outbound<F> {
         route: &Route,
         request: Request<Body>,
         asked: Asked,
-        mut exchange: Exchange,
+        mut exchange: Box<Exchange>,
     ) -> Response<Body> {
         match &route.action {
             Action::Forward(forward) => {
@@ -206,7 +206,7 @@ impl<F: Forward> Outbound<F> {
         weighted: &WeightedCluster,
         request: Request<Body>,
         asked: Asked,
-        mut exchange: Exchange,
+        mut exchange: Box<Exchange>,
     ) -> Response<Body> {
         let Some(cluster) = &weighted.cluster else {
             exchange.fail(
@@ -255,7 +255,7 @@ impl<F: Forward> Outbound<F> {
         weighted: &WeightedCluster,
         reply: Answer,
         asked: Asked,
-        mut exchange: Exchange,
+        mut exchange: Box<Exchange>,
         deadline: Option<Instant>,
     ) -> Response<Body> {
         let mut response = reply.response;
@@ -270,7 +270,7 @@ impl<F: Forward> Outbound<F> {
                     exchange.status(StatusCode::BAD_GATEWAY);
                     let response =
                         answer::answer(StatusCode::BAD_GATEWAY, "unexpected answer", asked.grpc);
-                    observe(response, *exchange, None)
+                    observe(response, exchange, None)
                 }
             };
         }

@@ -65,8 +65,11 @@ impl Replay {
             // Nothing to send: tell it by the type, so that no framing is needed.
             return crate::empty();
         }
+        let number = shared.current_try;
+        // The try looks into it at once.
+        drop(shared);
         boxed(Try {
-            number: shared.current_try,
+            number,
             next: 0,
             shared: Arc::clone(&self.0),
         })

@@ -27,7 +27,11 @@ fn number(split: &WeightedClusters) -> u64 {
 
 /// The cluster whose turn it is on this worker.
 pub fn share_of(split: &WeightedClusters) -> &WeightedCluster {
-    split.pick(number(split))
+    let mut all = split.iter();
+    match (all.next(), all.next()) {
+        (Some(only), None) => only,
+        _ => split.pick(number(split)),
+    }
 }
 
 /// Numbers that are spread over the full range far more evenly than random ones (a Weyl sequence: H. Weyl, "Über die

@@ -22,7 +22,7 @@ pub struct Tunnel {
 }
 
 /// The record of the request that became a tunnel. Dropped without a word, it counts as given up by the client.
-pub struct TunnelRecord(Exchange);
+pub struct TunnelRecord(Box<Exchange>);
 
 impl TunnelRecord {
     /// The tunnel has ended: bytes from the client, bytes to it, and what went wrong.
@@ -46,7 +46,7 @@ pub(crate) struct Wanted {
 pub(crate) fn switch(
     mut response: Response<Body>,
     wanted: Option<Wanted>,
-    mut exchange: Exchange,
+    mut exchange: Box<Exchange>,
     open: &OpenTunnel,
 ) -> Result<Response<Body>, Box<Exchange>> {
     let Some(wanted) = wanted else {
@@ -54,7 +54,7 @@ pub(crate) fn switch(
             ResponseFlag::UpstreamProtocolError,
             "the server changed the protocol, which nobody asked for",
         );
-        return Err(Box::new(exchange));
+        return Err(exchange);
     };
     let server = hyper::upgrade::on(&mut response);
     let protocol = response

@@ -135,6 +135,11 @@ impl AccessLog {
         }
     }
 
+    /// Whether anybody reads the lines: what is noted for them alone need not be noted otherwise.
+    pub fn is_read() -> bool {
+        tracing::enabled!(target: "access", tracing::Level::INFO)
+    }
+
     /// Writes the line (`tracing`, level info, target `access`); the time is the subscriber's.
     pub fn log(&self) {
         tracing::info!(

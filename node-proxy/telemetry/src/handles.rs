@@ -6,6 +6,7 @@ use std::{
     sync::atomic::{AtomicU64, Ordering},
 };
 
+use foldhash::fast::RandomState;
 use prometheus_client::metrics::{counter::Counter, histogram::Histogram};
 
 use crate::RequestLabels;
@@ -29,7 +30,9 @@ pub(crate) struct RequestCache {
 #[derive(Default)]
 struct Kept {
     of: u64,
-    handles: HashMap<RequestLabels, RequestHandles>,
+    handles: HashMap<RequestLabels, RequestHandles, RandomState>,
+    /// What was counted last: most often the same is counted next.
+    last: Option<(RequestLabels, RequestHandles)>,
 }
 
 thread_local! {
@@ -56,13 +59,23 @@ impl RequestCache {
             if kept.of != self.id || kept.handles.len() >= KEPT {
                 kept.of = self.id;
                 kept.handles.clear();
+                kept.last = None;
             }
-            if let Some(handles) = kept.handles.get(labels) {
+            if let Some((last, handles)) = &kept.last
+                && last == labels
+            {
                 return count(handles);
             }
-            let handles = find();
+            let handles = match kept.handles.get(labels) {
+                Some(handles) => handles.clone(),
+                None => {
+                    let handles = find();
+                    kept.handles.insert(labels.clone(), handles.clone());
+                    handles
+                }
+            };
             count(&handles);
-            kept.handles.insert(labels.clone(), handles);
+            kept.last = Some((labels.clone(), handles));
         });
     }
 }

@@ -1,14 +1,31 @@
 //! Labels of the metrics.
 
-use std::{fmt::Write as _, sync::Arc};
+use std::{
+    fmt::Write as _,
+    hash::{Hash, Hasher},
+    sync::Arc,
+};
 
 use prometheus_client::encoding::{EncodeLabelSet, EncodeLabelValue, LabelValueEncoder};
 
 use crate::{Direction, ResponseFlag};
 
 /// A label's value that is shared, not copied. `unknown` where nothing is known, as Istio writes it.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, Eq)]
 pub struct Label(Arc<str>);
+
+impl PartialEq for Label {
+    fn eq(&self, other: &Self) -> bool {
+        // Most often it is the very same text.
+        Arc::ptr_eq(&self.0, &other.0) || self.0 == other.0
+    }
+}
+
+impl Hash for Label {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.0.hash(state);
+    }
+}
 
 impl Label {
     /// The value; empty becomes `unknown`.

@@ -7,6 +7,7 @@ use std::{
     sync::{Arc, Weak},
 };
 
+use foldhash::fast::RandomState;
 use heddle_config::{Cluster, ClusterKind, ClusterTls, EndpointSet, ProxyConfig};
 use heddle_routing::ClusterName;
 
@@ -18,7 +19,7 @@ use crate::{
 /// Balancers by cluster, load by endpoint.
 #[derive(Default)]
 pub(crate) struct Clusters {
-    known: HashMap<ClusterName, Known>,
+    known: HashMap<ClusterName, Known, RandomState>,
     loads: Loads,
 }
 

@@ -26,7 +26,8 @@ fn settled(
     headers: &[(&'static str, &str)],
 ) -> Result<String, String> {
     let mut parts = parts(version, uri, headers);
-    authority::settle(&mut parts, "10.96.0.7:80").map_err(|error| error.to_string())?;
+    authority::settle(&mut parts, "10.96.0.7:80".parse().unwrap())
+        .map_err(|error| error.to_string())?;
     assert_eq!(
         parts.headers["host"].to_str().unwrap(),
         parts.uri.authority().unwrap().as_str()

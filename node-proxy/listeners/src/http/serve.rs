@@ -130,7 +130,8 @@ impl HttpServer<'_> {
         let service = service_fn(move |request: Request<Incoming>| {
             let answering = service(request.map(boxed));
             let (signals, begun) = (Arc::clone(&answers), begun.clone());
-            async move {
+            // On the heap: hyper moves it, and keeps room for it while the connection has no request.
+            Box::pin(async move {
                 let mut response = answering.await;
                 if response.status() == StatusCode::SWITCHING_PROTOCOLS {
                     signals.upgraded();
@@ -141,7 +142,7 @@ impl HttpServer<'_> {
                     response.headers_mut().insert(header::CONNECTION, close);
                 }
                 Ok::<_, Infallible>(response)
-            }
+            })
         });
         let mut builder = hyper::server::conn::http1::Builder::new();
         builder

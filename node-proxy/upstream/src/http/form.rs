@@ -82,9 +82,25 @@ fn upgrade_of(headers: &HeaderMap) -> Option<HeaderValue> {
 const KEEP_ALIVE: HeaderName = HeaderName::from_static("keep-alive");
 const PROXY_CONNECTION: HeaderName = HeaderName::from_static("proxy-connection");
 
+/// What is removed always.
+const OF_CONNECTION: [HeaderName; 5] = [
+    CONNECTION,
+    KEEP_ALIVE,
+    PROXY_CONNECTION,
+    TRANSFER_ENCODING,
+    UPGRADE,
+];
+
 /// RFC 9110 section 7.6.1: what speaks about one connection does not go on to the next. `TE: trailers` stays where it is allowed
 /// without Connection (RFC 9113 section 8.2.2): gRPC needs it.
 fn remove_hop_by_hop(headers: &mut HeaderMap, protocol: Protocol) {
+    // Most requests have none of them: one look at each header is less work than six searches.
+    if !headers
+        .keys()
+        .any(|name| *name == TE || OF_CONNECTION.contains(name))
+    {
+        return;
+    }
     if headers.contains_key(CONNECTION) {
         let named: Vec<HeaderName> = connection_options(headers)
             .filter_map(|option| option.parse().ok())
@@ -93,13 +109,7 @@ fn remove_hop_by_hop(headers: &mut HeaderMap, protocol: Protocol) {
             headers.remove(name);
         }
     }
-    for name in [
-        CONNECTION,
-        KEEP_ALIVE,
-        PROXY_CONNECTION,
-        TRANSFER_ENCODING,
-        UPGRADE,
-    ] {
+    for name in OF_CONNECTION {
         headers.remove(name);
     }
     let trailers = protocol == Protocol::Http2
@@ -114,7 +124,9 @@ fn remove_hop_by_hop(headers: &mut HeaderMap, protocol: Protocol) {
 /// Origin form and Host (RFC 9112 sections 3.2.1 and 3.2).
 fn http1(request: &mut Request<Body>) -> Result<(), RequestError> {
     *request.version_mut() = Version::HTTP_11;
-    if let Some(authority) = request.uri().authority() {
+    if let Some(authority) = request.uri().authority()
+        && !is_host(request.headers(), authority)
+    {
         // The target's authority is the one that counts (RFC 9112 section 3.2.2).
         let host = HeaderValue::from_str(authority.as_str())
             .map_err(|_| RequestError::Unsendable("the authority is no header value"))?;
@@ -125,6 +137,15 @@ fn http1(request: &mut Request<Body>) -> Result<(), RequestError> {
     }
     frame(request);
     Ok(())
+}
+
+/// Whether the Host header says so already, once.
+fn is_host(headers: &HeaderMap, authority: &Authority) -> bool {
+    let mut hosts = headers.get_all(HOST).iter();
+    match (hosts.next(), hosts.next()) {
+        (Some(host), None) => host.as_bytes() == authority.as_str().as_bytes(),
+        _ => false,
+    }
 }
 
 /// Says how a body of unknown length ends (RFC 9112 section 6.3). hyper does so for most methods by itself, but takes a GET without any

@@ -9,6 +9,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use foldhash::fast::RandomState;
 use heddle_config::{ClientTls, Inside, PodUid};
 
 use crate::{
@@ -47,8 +48,8 @@ impl HttpKey {
 
 /// All HTTP connections of this worker.
 pub(crate) struct HttpPools {
-    http1: RefCell<HashMap<HttpKey, Arc<Idle>>>,
-    http2: RefCell<HashMap<HttpKey, Rc<Shared>>>,
+    http1: RefCell<HashMap<HttpKey, Arc<Idle>, RandomState>>,
+    http2: RefCell<HashMap<HttpKey, Rc<Shared>, RandomState>>,
     settings: Arc<UpstreamSettings>,
     made: Cell<u64>,
 }
@@ -70,6 +71,18 @@ impl HttpPools {
             .entry(key)
             .or_insert_with(|| Arc::new(Idle::new(most)))
             .clone()
+    }
+
+    /// A connection for one HTTP/1.1 request that waits for one.
+    pub(crate) fn waiting_http1(&self, from: &Origin, target: &Target) -> Option<Http1> {
+        self.idle_of(HttpKey::new(from, target)).take()
+    }
+
+    /// A place for one HTTP/2 request in a connection that stands.
+    pub(crate) fn standing_http2(&self, from: &Origin, target: &Target) -> Option<Http2> {
+        let key = HttpKey::new(from, target);
+        let shared = self.http2.borrow().get(&key)?.clone();
+        shared.take(self.settings.http2_streams)
     }
 
     /// A connection for one HTTP/1.1 request, and whether it has served others before. `fresh`: do not take a used one.

@@ -8,7 +8,7 @@ use http_body::Body as _;
 use hyper::{body::Incoming, client::conn::TrySendError};
 
 use crate::{
-    Answer, Body, ConnectError, Origin, RequestError, Upstream,
+    Answer, Body, ConnectError, Origin, RequestError, Target, Upstream,
     attempt::{Attempt, Attempts},
     balance::Pending,
     body::empty_body,
@@ -49,16 +49,20 @@ impl Upstream {
         let mut attempts = self.attempts(cluster)?;
         let protocol = form::protocol(attempts.cluster.http, &request)?;
         form::shape(&mut request, protocol)?;
+        let first = self.next(&mut attempts, from)?;
+        // Almost always a connection waits; only when none does it takes time, a limit, and the memory to keep both in.
         let (mut attempt, mut connection, mut reused) =
-            self.checkout(from, &mut attempts, protocol).await?;
+            match self.waiting(from, &first.target, protocol) {
+                Some(connection) => (first, connection, true),
+                None => Box::pin(self.checkout(from, &mut attempts, Some(first), protocol)).await?,
+            };
         let mut replays = 0;
         loop {
             let pending = attempt.load.begin();
             match connection.send(request, reused, pending).await {
                 Ok(response) => {
-                    attempt
-                        .load
-                        .observe(Instant::now(), attempt.begun.elapsed());
+                    let now = Instant::now();
+                    attempt.load.observe(now, now - attempt.begun);
                     return Ok(Answer {
                         response,
                         target: attempt.target,
@@ -76,11 +80,12 @@ impl Upstream {
                     });
                 }
             }
-            (connection, reused) = match self.fresh(from, &attempts, &attempt, protocol).await {
+            let fresh = Box::pin(self.fresh(from, &attempts, &attempt, protocol)).await;
+            (connection, reused) = match fresh {
                 Ok(fresh) => (fresh, false),
                 Err(failure) => {
                     attempts.failed(attempt, failure)?;
-                    let next = self.checkout(from, &mut attempts, protocol).await?;
+                    let next = Box::pin(self.checkout(from, &mut attempts, None, protocol)).await?;
                     attempt = next.0;
                     (next.1, next.2)
                 }
@@ -88,18 +93,31 @@ impl Upstream {
         }
     }
 
-    /// Chooses an endpoint and gets a connection to it; endpoints that fail are replaced by others. Tells whether the connection
-    /// has served others before.
+    /// A connection to this endpoint that has served others before and is free.
+    fn waiting(&self, from: &Origin, target: &Target, protocol: Protocol) -> Option<Connection> {
+        let pools = &self.inner.http;
+        match protocol {
+            Protocol::Http1 => pools.waiting_http1(from, target).map(Connection::Http1),
+            Protocol::Http2 => pools.standing_http2(from, target).map(Connection::Http2),
+        }
+    }
+
+    /// Gets a connection to the `first` endpoint, or to one that is chosen here; endpoints that fail are replaced by others. Tells
+    /// whether the connection has served others before.
     async fn checkout(
         &self,
         from: &Origin,
         attempts: &mut Attempts,
+        mut first: Option<Attempt>,
         protocol: Protocol,
     ) -> Result<(Attempt, Connection, bool), ConnectError> {
         let limit = self.inner.settings.connect_deadline;
         let connecting = async {
             loop {
-                let attempt = self.next(attempts, from)?;
+                let attempt = match first.take() {
+                    Some(first) => first,
+                    None => self.next(attempts, from)?,
+                };
                 // Counts as load while connecting too.
                 let _pending = attempt.load.begin();
                 match self
