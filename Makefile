@@ -28,7 +28,7 @@ fmt: ## Formats the code
 golden: ## Writes the golden files anew; look at the difference before you commit it
 	HEDDLE_UPDATE_GOLDEN=1 cargo test --locked -p heddle-resolve -p heddle-translate --test golden
 
-bench: ## Heddle's data path beside Envoy's, on this machine: CPU per request, ratios
+bench: ## Heddle's data path beside Envoy's, haproxy's and nginx', on this machine: CPU per request, ratios
 	@scripts/bench.sh
 
 cluster: ## A three-node Kubernetes on this machine (root, Go): starts it, prints its kubeconfig's path, and stays

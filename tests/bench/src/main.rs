@@ -11,14 +11,15 @@
 
 mod cases;
 mod counters;
+mod engine;
 mod envoy;
 mod heddle;
-mod load;
 mod machine;
 mod paths;
 mod report;
 mod rounds;
 mod server;
+mod single;
 mod site;
 mod wire;
 
@@ -33,7 +34,15 @@ use anyhow::Context;
 use clap::Parser;
 
 use crate::{
-    envoy::Envoys, heddle::Mesh, machine::Machine, report::Report, rounds::Plan, site::Site,
+    cases::Case,
+    envoy::Envoys,
+    heddle::Mesh,
+    machine::{Cores, Machine},
+    paths::MeasuredPath,
+    report::Report,
+    rounds::Plan,
+    single::{Peers, Single},
+    site::Site,
 };
 
 /// Measures Heddle beside its peers.
@@ -43,9 +52,15 @@ struct Arguments {
     /// Folder of Heddle's built programs; without it, the folder of this one.
     #[arg(long)]
     programs: Option<PathBuf>,
-    /// Envoy's program; without it, Heddle and the direct path alone are measured.
+    /// Envoy's program; without it, everything is measured without Envoy.
     #[arg(long)]
     envoy: Option<PathBuf>,
+    /// haproxy's program; without it, one proxy is measured without haproxy.
+    #[arg(long)]
+    haproxy: Option<PathBuf>,
+    /// nginx' program; without it, one proxy is measured without nginx.
+    #[arg(long)]
+    nginx: Option<PathBuf>,
     /// Folder for `bench.md` and `bench.json`; the last one given counts.
     #[arg(long, overrides_with = "out")]
     out: PathBuf,
@@ -63,6 +78,16 @@ struct Arguments {
     revision: String,
 }
 
+impl Arguments {
+    fn peers(&self) -> Peers {
+        Peers {
+            envoy: self.envoy.clone(),
+            haproxy: self.haproxy.clone(),
+            nginx: self.nginx.clone(),
+        }
+    }
+}
+
 fn main() -> anyhow::Result<ExitCode> {
     let arguments = Arguments::parse();
     if heddle_testbed::is_inside() {
@@ -77,26 +102,15 @@ fn main() -> anyhow::Result<ExitCode> {
 /// The part in the namespaces.
 fn inside(arguments: &Arguments) -> anyhow::Result<()> {
     let begin = Instant::now();
-    let cores = machine::Cores::choose()?;
+    let cores = Cores::choose()?;
     // All that is started from here on inherits it; the proxies are put elsewhere.
     cores.keep_this_process_off_the_proxies()?;
     let machine = Machine::read(&cores);
     eprintln!("{machine}");
+    let cases = cases::chosen(&arguments.cases)?;
     let mut site = Site::build()?;
-    let mesh = Mesh::start(&mut site, &programs(arguments)?, &cores)?;
-    let envoys = match &arguments.envoy {
-        Some(program) => Some(Envoys::start(&mut site, program, &cores)?),
-        None => {
-            eprintln!("no Envoy was given: Heddle and the direct path are measured alone");
-            None
-        }
-    };
-    let mut paths = Vec::from(mesh.paths(&site)?);
-    if let Some(envoys) = &envoys {
-        paths.push(envoys.path(&site)?);
-    }
-    paths.push(site.direct()?);
-    for path in &paths {
+    let running = Running::start(&mut site, arguments, &cases, &cores)?;
+    for path in &running.paths {
         path.check().with_context(|| {
             let logs = site.last_words();
             format!("the path {} is not as it should be\n{logs}", path.name)
@@ -105,21 +119,58 @@ fn inside(arguments: &Arguments) -> anyhow::Result<()> {
     let plan = Plan {
         rounds: arguments.rounds,
         span: Duration::from_secs_f64(arguments.seconds.clamp(0.1, 600.0)),
-        cases: cases::chosen(&arguments.cases)?,
+        cases,
         cores,
     };
-    let measured = rounds::run(&plan, &paths)?;
+    let measured = rounds::run(&plan, &running.paths)?;
     let report = Report::new(
         machine,
         arguments.revision.clone(),
         &plan,
-        &paths,
+        &running.paths,
         measured,
         begin.elapsed(),
     );
     report.write(&arguments.out)?;
     println!("{}", report.markdown());
     Ok(())
+}
+
+/// All that is measured, and what it needs to run.
+struct Running {
+    paths: Vec<MeasuredPath>,
+    _single: Option<Single>,
+}
+
+impl Running {
+    /// Starts what the cases need; it may not be ready yet.
+    fn start(
+        site: &mut Site,
+        arguments: &Arguments,
+        cases: &[Case],
+        cores: &Cores,
+    ) -> anyhow::Result<Self> {
+        let programs = programs(arguments)?;
+        let peers = arguments.peers();
+        let mut paths = Vec::new();
+        let mut single = None;
+        if cases.iter().any(|case| !case.door.is_mesh()) {
+            let mut all = Single::start(site, &programs, &peers, cores)?;
+            paths.append(&mut all.paths);
+            single = Some(all);
+        }
+        if cases.iter().any(|case| case.door.is_mesh()) {
+            paths.extend(Mesh::start(site, &programs, cores)?.paths(site)?);
+            if let Some(program) = &peers.envoy {
+                paths.push(Envoys::start(site, program, cores)?.path(site)?);
+            }
+            paths.push(site.direct()?);
+        }
+        Ok(Self {
+            paths,
+            _single: single,
+        })
+    }
 }
 
 fn programs(arguments: &Arguments) -> anyhow::Result<PathBuf> {

@@ -1,7 +1,8 @@
 //! A way from a client to a server, and the check that it is what it claims to be.
 
 use std::{
-    net::SocketAddr,
+    collections::BTreeMap,
+    net::{SocketAddr, TcpStream},
     thread,
     time::{Duration, Instant},
 };
@@ -12,50 +13,81 @@ use heddle_testbed::Sniffer;
 use nix::unistd::Pid;
 
 use crate::{
-    load::once,
-    wire::{Exchange, NOT_ROUTED, ROUTED},
+    cases::Door,
+    wire::{self, Exchange, NOT_ROUTED, ROUTED},
 };
 
 /// What carries the load.
 pub(crate) struct MeasuredPath {
     /// Who is measured.
     pub(crate) name: &'static str,
-    /// What the program says of itself; empty without one.
+    /// What the program says of itself; empty without one, and if another path told it.
     pub(crate) version: String,
-    /// Where the clients are.
-    pub(crate) client: Netns,
-    /// Where they send requests.
-    pub(crate) http: SocketAddr,
-    /// Where they send bytes; `None`: not measured here.
-    pub(crate) bytes: Option<SocketAddr>,
-    /// Both proxies; none on the direct path.
+    /// Where the clients are; `None`: in this process' own namespace.
+    pub(crate) client: Option<Netns>,
+    /// Where clients go in.
+    pub(crate) doors: BTreeMap<Door, SocketAddr>,
+    /// All proxies on it; none on the direct path.
     pub(crate) proxies: Vec<Pid>,
 }
 
-/// From the start of the proxies until both ports answer.
+/// From the start of the proxies until their doors answer.
 const PATIENCE: Duration = Duration::from_secs(20);
+/// For one answer.
+const PATIENCE_ONCE: Duration = Duration::from_secs(5);
 /// Sent while the links are watched. Nothing else holds it.
 const MARK: &str = "heddle-bench-marker-4c1f";
 
 impl MeasuredPath {
-    /// The target of a kind of exchange, if it is measured here.
-    pub(crate) fn target(&self, exchange: Exchange) -> Option<SocketAddr> {
-        match exchange {
-            Exchange::Http => Some(self.http),
-            Exchange::Bytes => self.bytes,
+    /// Runs something where the clients are.
+    pub(crate) fn as_client<T>(&self, work: impl FnOnce() -> T) -> anyhow::Result<T> {
+        match &self.client {
+            Some(netns) => Ok(netns.run(work)?),
+            None => Ok(work()),
         }
     }
 
-    /// Waits until it answers; then looks whether it encrypts, and reads HTTP, exactly if it has proxies.
+    /// Waits until it answers; then looks whether HTTP is read exactly if it has proxies, and, in the mesh, whether they encrypt.
     pub(crate) fn check(&self) -> anyhow::Result<()> {
-        for exchange in [Exchange::Http, Exchange::Bytes] {
-            if let Some(target) = self.target(exchange) {
-                self.wait_for(target, exchange)?;
-                self.check_encryption(target, exchange)?;
-            }
+        for (door, target) in &self.doors {
+            let exchange = match door {
+                Door::MeshBytes => Exchange::Bytes,
+                Door::MeshHttp | Door::Plain => Exchange::Http,
+            };
+            self.check_door(*door, *target, exchange)
+                .with_context(|| format!("{door:?}"))?;
         }
-        let elsewhere = once(&self.client, self.http, Exchange::Http, NOT_ROUTED, "");
-        match elsewhere {
+        Ok(())
+    }
+
+    fn check_door(&self, door: Door, target: SocketAddr, exchange: Exchange) -> anyhow::Result<()> {
+        self.wait_for(target, exchange)?;
+        if door.is_mesh() {
+            self.check_encryption(target, exchange)?;
+        }
+        if exchange == Exchange::Http {
+            self.check_routes(target)?;
+        }
+        Ok(())
+    }
+
+    fn once(
+        &self,
+        target: SocketAddr,
+        exchange: Exchange,
+        path: &str,
+        mark: &str,
+    ) -> anyhow::Result<()> {
+        self.as_client(|| {
+            let mut stream = TcpStream::connect_timeout(&target, PATIENCE_ONCE)?;
+            stream.set_read_timeout(Some(PATIENCE_ONCE))?;
+            wire::Client::new(exchange, path, mark).once(&mut stream)
+        })??;
+        Ok(())
+    }
+
+    fn check_routes(&self, target: SocketAddr) -> anyhow::Result<()> {
+        match self.once(target, Exchange::Http, NOT_ROUTED, "") {
             Ok(()) => ensure!(self.proxies.is_empty(), "a path without a route was served"),
             Err(error) => {
                 let is_refused = error.to_string().starts_with("HTTP/1.1 404");
@@ -71,7 +103,7 @@ impl MeasuredPath {
     fn wait_for(&self, target: SocketAddr, exchange: Exchange) -> anyhow::Result<()> {
         let begin = Instant::now();
         loop {
-            match once(&self.client, target, exchange, ROUTED, "") {
+            match self.once(target, exchange, ROUTED, "") {
                 Ok(()) => return Ok(()),
                 Err(error) if begin.elapsed() > PATIENCE => {
                     return Err(error.context(format!("{exchange:?}: no answer")));
@@ -83,7 +115,7 @@ impl MeasuredPath {
 
     fn check_encryption(&self, target: SocketAddr, exchange: Exchange) -> anyhow::Result<()> {
         let sniffer = Sniffer::start(MARK.as_bytes())?;
-        let result = once(&self.client, target, exchange, ROUTED, MARK);
+        let result = self.once(target, exchange, ROUTED, MARK);
         let seen = sniffer.stop();
         result.with_context(|| format!("{exchange:?} with a marker"))?;
         ensure!(seen.frames > 0, "{exchange:?}: nothing crossed the fabric");

@@ -1,16 +1,18 @@
 //! What came out: Markdown for people, JSON for comparisons.
 
-use std::{fmt, fs, path::Path, time::Duration};
+use std::{collections::BTreeSet, fmt, fs, path::Path, time::Duration};
 
 use anyhow::Context;
 use serde::Serialize;
 
 use crate::{
-    cases::{CLIENTS, Case},
+    cases::Case,
+    envoy::ENVOY_PATH,
     heddle::{HEDDLE_PATH, READING_PATH},
     machine::{Machine, load_average},
     paths::MeasuredPath,
     rounds::{Measurement, Plan},
+    single::{HAPROXY_PATH, NGINX_PATH},
 };
 
 /// The whole run.
@@ -24,7 +26,6 @@ pub(crate) struct Report {
     rounds: u16,
     seconds_of_a_measurement: f64,
     seconds_of_the_run: f64,
-    clients: u32,
     rows: Vec<Row>,
     ratios: Vec<Ratio>,
     /// Every single measurement.
@@ -91,9 +92,20 @@ impl fmt::Display for Spread {
     }
 }
 
-/// The paths that ratios are of, and the peer that they are to.
+/// The paths that ratios are of, and the peers that they are to.
 const OURS: [&str; 2] = [HEDDLE_PATH, READING_PATH];
-const PEER: &str = "Envoy";
+const PEERS: [&str; 3] = [ENVOY_PATH, HAPROXY_PATH, NGINX_PATH];
+
+/// Of all paths, in their order, each once.
+fn names(paths: &[MeasuredPath]) -> Vec<&'static str> {
+    let mut names = Vec::new();
+    for path in paths {
+        if !names.contains(&path.name) {
+            names.push(path.name);
+        }
+    }
+    names
+}
 
 impl Report {
     pub(crate) fn new(
@@ -107,24 +119,27 @@ impl Report {
         let rows: Vec<_> = plan
             .cases
             .iter()
-            .flat_map(|case| paths.iter().map(move |path| (case, path.name)))
+            .flat_map(|case| names(paths).into_iter().map(move |path| (case, path)))
             .filter_map(|(case, path)| Row::of(case, path, &measurements))
             .collect();
         let ratios = plan.cases.iter();
-        let pairs = ratios.flat_map(|case| OURS.map(|ours| (case, ours)));
-        let ratios = pairs
-            .filter_map(|(case, ours)| Ratio::of(case, ours, &rows))
+        let pairs = OURS.map(|ours| PEERS.map(|peer| (ours, peer))).concat();
+        let ratios = ratios
+            .flat_map(|case| pairs.iter().map(move |pair| (case, *pair)))
+            .filter_map(|(case, (ours, peer))| Ratio::of(case, ours, peer, &rows))
             .collect();
-        let versions = paths.iter().map(|path| path.version.clone());
+        let versions: BTreeSet<_> = paths.iter().map(|path| path.version.clone()).collect();
         Self {
             machine,
             load_after: load_average(),
             revision,
-            versions: versions.filter(|version| !version.is_empty()).collect(),
+            versions: versions
+                .into_iter()
+                .filter(|version| !version.is_empty())
+                .collect(),
             rounds: plan.rounds,
             seconds_of_a_measurement: plan.span.as_secs_f64(),
             seconds_of_the_run: took.as_secs_f64().round(),
-            clients: CLIENTS,
             rows,
             ratios,
             measurements,
@@ -148,13 +163,12 @@ impl Report {
     pub(crate) fn markdown(&self) -> String {
         let mut text = format!(
             "# Heddle beside its peers\n\n\
-             {} ({}), revision {}. {} clients; {} rounds in turns, {} s for each measurement, {} s in all. \
+             {} ({}), revision {}. {} rounds in turns, {} s for each measurement, {} s in all. \
              Medians, with the least and the most.\n\n\
              Machine: {}, after it {}. {}\n\n",
             HEDDLE_PATH,
             self.versions.join("; "),
             self.revision,
-            self.clients,
             self.rounds,
             self.seconds_of_a_measurement,
             self.seconds_of_the_run,
@@ -162,7 +176,7 @@ impl Report {
             self.load_after,
             self.disturbances(),
         );
-        text += "| case | path | CPU of both proxies, us per answer | p50 ms | p99 ms | answers/s | failed | memory of both, MB |\n";
+        text += "| case | path | CPU, us per answer | p50 ms | p99 ms | answers/s | failed | memory, MB |\n";
         text += "|---|---|---|---|---|---|---|---|\n";
         for row in &self.rows {
             text += &row.markdown();
@@ -229,19 +243,19 @@ impl Row {
 }
 
 impl Ratio {
-    fn of(case: &Case, ours: &'static str, rows: &[Row]) -> Option<Self> {
+    fn of(case: &Case, ours: &'static str, peer: &'static str, rows: &[Row]) -> Option<Self> {
         let row = |path: &str| {
             rows.iter()
                 .find(|row| row.case == case.name && row.path == path)
         };
-        let (own, peer) = (row(ours)?, row(PEER)?);
+        let (own, other) = (row(ours)?, row(peer)?);
         let quotient =
-            |value: fn(&Row) -> Option<Spread>| Some(value(own)?.median / value(peer)?.median);
+            |value: fn(&Row) -> Option<Spread>| Some(value(own)?.median / value(other)?.median);
         Some(Self {
             case: case.name,
             title: case.title,
             ours,
-            peer: PEER,
+            peer,
             cpu: quotient(|row| row.cpu_us)?,
             p50: quotient(|row| Some(row.p50_ms))?,
             p99: quotient(|row| Some(row.p99_ms))?,
@@ -280,7 +294,7 @@ mod tests {
 
     #[test]
     fn ratios_are_heddles_median_over_the_peers() {
-        let case = crate::cases::chosen(&["http-paced".to_owned()]).unwrap()[0];
+        let case = crate::cases::chosen(&["mesh-l7-paced".to_owned()]).unwrap()[0];
         let measured = |path, round, cpu| Measurement {
             case: case.name,
             path,
@@ -296,17 +310,17 @@ mod tests {
         };
         let all = [
             measured(HEDDLE_PATH, 1, 10.0),
-            measured(PEER, 1, 40.0),
+            measured(ENVOY_PATH, 1, 40.0),
             measured(HEDDLE_PATH, 2, 30.0),
-            measured(PEER, 2, 40.0),
+            measured(ENVOY_PATH, 2, 40.0),
         ];
-        let rows: Vec<_> = [HEDDLE_PATH, PEER]
+        let rows: Vec<_> = [HEDDLE_PATH, ENVOY_PATH]
             .iter()
             .filter_map(|path| Row::of(&case, path, &all))
             .collect();
         assert_eq!(rows[0].failed, 4);
-        let ratio = Ratio::of(&case, HEDDLE_PATH, &rows).unwrap();
+        let ratio = Ratio::of(&case, HEDDLE_PATH, ENVOY_PATH, &rows).unwrap();
         assert_eq!((ratio.cpu, ratio.p99), (0.5, 1.0));
-        assert!(Ratio::of(&case, HEDDLE_PATH, &rows[..1]).is_none());
+        assert!(Ratio::of(&case, HEDDLE_PATH, ENVOY_PATH, &rows[..1]).is_none());
     }
 }

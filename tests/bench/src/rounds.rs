@@ -1,16 +1,17 @@
 //! All cases on all paths, in turns.
 
-use std::{collections::BTreeMap, net::SocketAddr, time::Duration};
+use std::{collections::BTreeMap, net::SocketAddr, thread, time::Duration};
 
-use anyhow::Context;
+use anyhow::{Context, anyhow};
 use serde::Serialize;
 
 use crate::{
-    cases::Case,
+    cases::{Case, Connections},
     counters::{Memory, cpu_time},
-    load,
+    engine::{self, EchoClient, H1Client, Load, Pace, Talk},
     machine::Cores,
     paths::MeasuredPath,
+    wire::{self, Exchange},
 };
 
 /// What to measure, and how often.
@@ -49,7 +50,7 @@ pub(crate) fn run(plan: &Plan, paths: &[MeasuredPath]) -> anyhow::Result<Vec<Mea
     for round in 1..=plan.rounds {
         for case in &plan.cases {
             for path in paths {
-                let Some(target) = path.target(case.exchange) else {
+                let Some(target) = path.doors.get(&case.door).copied() else {
                     continue;
                 };
                 if path.proxies.is_empty() && !case.with_control {
@@ -82,6 +83,27 @@ fn tell(plan: &Plan, measured: &Measurement) {
     );
 }
 
+/// The client's half of a case's exchanges on one connection.
+fn talk(case: &Case) -> Box<dyn Talk> {
+    match case.exchange {
+        Exchange::Http => Box::new(H1Client::new(case.path, wire::LENGTH)),
+        Exchange::Bytes => Box::new(EchoClient::new(wire::bytes("load"))),
+    }
+}
+
+/// A thread of its own, which may go into another namespace, and whose timers are exact.
+fn in_a_thread<T: Send>(work: impl FnOnce() -> anyhow::Result<T> + Send) -> anyhow::Result<T> {
+    thread::scope(|scope| {
+        let exact = || {
+            // Timers of a thread are otherwise up to 50 us late (prctl(2), PR_SET_TIMERSLACK).
+            nix::sys::prctl::set_timerslack(1).context("timer slack")?;
+            work()
+        };
+        let thread = scope.spawn(exact);
+        thread.join().map_err(|_| anyhow!("a client broke"))?
+    })
+}
+
 fn measure(
     case: &Case,
     path: &MeasuredPath,
@@ -90,25 +112,34 @@ fn measure(
     plan: &Plan,
 ) -> anyhow::Result<Measurement> {
     let counters = || Ok((cpu_time(&path.proxies)?, plan.cores.busy_time()?));
-    let observed = load::run(&path.client, target, case, plan.span, counters)?;
+    let talk = || talk(case);
+    let load = Load {
+        target,
+        connections: case.connections,
+        streams: case.streams,
+        anew: case.reuse == Connections::New,
+        pace: case.rate.map_or(Pace::Full, Pace::Rate),
+        span: plan.span,
+        talk: &talk,
+    };
+    let observed = in_a_thread(|| path.as_client(|| engine::run(&load, counters))?)?;
     let (cpu, busy) = (
         observed.after.0.saturating_sub(observed.before.0),
         observed.after.1.saturating_sub(observed.before.1),
     );
-    let tally = observed.tally;
     let has_proxies = !path.proxies.is_empty();
-    let milliseconds = |quantile| tally.latencies.value_at_quantile(quantile) as f64 / 1000.0;
+    let milliseconds = |quantile| observed.latencies.value_at_quantile(quantile) as f64 / 1000.0;
     Ok(Measurement {
         case: case.name,
         path: path.name,
         round,
-        answered: tally.answered,
-        rate: tally.answered as f64 / observed.span.as_secs_f64(),
-        cpu_us: has_proxies.then(|| cpu.as_secs_f64() * 1e6 / tally.answered.max(1) as f64),
+        answered: observed.answered,
+        rate: observed.answered as f64 / observed.span.as_secs_f64(),
+        cpu_us: has_proxies.then(|| cpu.as_secs_f64() * 1e6 / observed.answered.max(1) as f64),
         p50_ms: milliseconds(0.5),
         p99_ms: milliseconds(0.99),
         disturbance: busy.saturating_sub(cpu).as_secs_f64() / observed.span.as_secs_f64(),
         memory: Memory::of(&path.proxies)?,
-        failed: tally.failed,
+        failed: observed.failed,
     })
 }

@@ -7,7 +7,7 @@ use heddle_redirect::Netns;
 use heddle_testbed::{NETNS_FOLDER, Node, Pod, Process, Testbed};
 use nix::unistd::Pid;
 
-use crate::{machine::Cores, paths::MeasuredPath, server};
+use crate::{cases::Door, machine::Cores, paths::MeasuredPath, server};
 
 /// Where all files of a run lie: a file system of its own that vanishes with it.
 pub(crate) const FOLDER: &str = "/run/heddle-bench";
@@ -87,6 +87,11 @@ impl Site {
         Ok(pinned(self.bed.in_pod(pod, "taskset"), program, cores))
     }
 
+    /// A proxy's command, to be run in this process' own namespaces and on the proxies' core.
+    pub(crate) fn here(program: &Path, cores: &Cores) -> Command {
+        pinned(Command::new("taskset"), program, cores)
+    }
+
     /// Starts a program; it ends with this value.
     pub(crate) fn start(&mut self, name: &str, command: Command) -> anyhow::Result<Pid> {
         let process = self.bed.start(name, command)?;
@@ -101,9 +106,12 @@ impl Site {
         Ok(MeasuredPath {
             name: "direct",
             version: String::new(),
-            client: self.netns(DIRECT, "client")?,
-            http: SocketAddr::from((server, server::HTTP)),
-            bytes: Some(SocketAddr::from((server, server::BYTES))),
+            client: Some(self.netns(DIRECT, "client")?),
+            doors: [
+                (Door::MeshHttp, SocketAddr::from((server, server::HTTP))),
+                (Door::MeshBytes, SocketAddr::from((server, server::BYTES))),
+            ]
+            .into(),
             proxies: Vec::new(),
         })
     }

@@ -19,16 +19,53 @@ pub(crate) const ROUTED: &str = "/bench";
 /// A path that no route has: a proxy that reads HTTP refuses it.
 pub(crate) const NOT_ROUTED: &str = "/elsewhere";
 
-/// Of an answer's body, and of what is sent as bytes.
-const LENGTH: usize = 100;
+/// What requests are sent to.
+pub(crate) const HOST: &str = "server.bench";
+/// Of an answer's body where nothing else is said, and of what is sent as bytes.
+pub(crate) const LENGTH: usize = 100;
+/// Longest body that the server makes.
+const LONGEST_BODY: usize = 64 << 20;
 /// Longest head and body of an answer, in bytes.
 const LONGEST: usize = 4096;
 
-/// The server's answer to every request.
-pub(crate) fn answer() -> Vec<u8> {
-    let body = "x".repeat(LENGTH);
-    format!("HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nContent-Length: {LENGTH}\r\n\r\n{body}")
-        .into_bytes()
+/// The server's answer to a GET, with a body of so many bytes.
+pub(crate) fn answer(length: usize) -> Vec<u8> {
+    let head =
+        format!("HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nContent-Length: {length}\r\n\r\n");
+    let mut answer = head.into_bytes();
+    answer.resize(answer.len() + length, b'x');
+    answer
+}
+
+/// A GET; `mark` is sent along.
+pub(crate) fn request(path: &str, mark: &str) -> Vec<u8> {
+    format!("GET {path} HTTP/1.1\r\nHost: {HOST}\r\nUser-Agent: heddle-bench\r\nAccept: */*\r\nX-Mark: {mark}\r\n\r\n").into_bytes()
+}
+
+/// The length of the answer that a request asks for in its path: `/size/10000`, else [`LENGTH`].
+pub(crate) fn wanted_length(head: &[u8]) -> usize {
+    const SIZE: &[u8] = b"/size/";
+    let line = head.split(|byte| *byte == b'\r').next().unwrap_or_default();
+    let Some(place) = line.windows(SIZE.len()).position(|part| part == SIZE) else {
+        return LENGTH;
+    };
+    let digits = line[place + SIZE.len()..].iter();
+    let digits = digits.take_while(|byte| byte.is_ascii_digit());
+    digits
+        .fold(0_usize, |sum, digit| {
+            sum.saturating_mul(10) + usize::from(digit - b'0')
+        })
+        .min(LONGEST_BODY)
+}
+
+/// Behind the empty line; `None` while it is not there.
+pub(crate) fn end_of_head(bytes: &[u8]) -> Option<usize> {
+    Some(bytes.windows(4).position(|four| four == b"\r\n\r\n")? + 4)
+}
+
+/// What is sent as bytes; it begins with `mark`.
+pub(crate) fn bytes(mark: &str) -> Vec<u8> {
+    format!("{mark:-<LENGTH$}").into_bytes()
 }
 
 /// A client's half of exchanges on one path, without the connection.
@@ -43,14 +80,12 @@ impl Client {
     /// For requests to a path, or for bytes; `mark` is sent along with every one.
     pub(crate) fn new(exchange: Exchange, path: &str, mark: &str) -> Self {
         let request = match exchange {
-            Exchange::Http => format!(
-                "GET {path} HTTP/1.1\r\nHost: server.bench\r\nUser-Agent: heddle-bench\r\nAccept: */*\r\nX-Mark: {mark}\r\n\r\n"
-            ),
-            Exchange::Bytes => format!("{mark:-<LENGTH$}"),
+            Exchange::Http => request(path, mark),
+            Exchange::Bytes => bytes(mark),
         };
         Self {
             exchange,
-            request: request.into_bytes(),
+            request,
             buffer: Box::new([0; LONGEST]),
         }
     }
@@ -93,20 +128,30 @@ impl Client {
 
 /// Length of head and body together; `None` while the head is not complete.
 fn length_of_answer(bytes: &[u8]) -> io::Result<Option<usize>> {
-    let Some(head) = bytes.windows(4).position(|four| four == b"\r\n\r\n") else {
+    Ok(head_of_answer(bytes)?.map(|(head, body)| head + body))
+}
+
+/// Lengths of head and body; `None` while the head is not complete. Any other status than 200 is an error that tells it.
+pub(crate) fn head_of_answer(bytes: &[u8]) -> io::Result<Option<(usize, usize)>> {
+    let Some(end) = end_of_head(bytes) else {
         return Ok(None);
     };
-    let text = String::from_utf8_lossy(&bytes[..head]);
-    let mut lines = text.split("\r\n");
-    let status = lines.next().unwrap_or_default();
-    if !status.starts_with("HTTP/1.1 200") {
-        return Err(io::Error::other(status.to_owned()));
+    let mut lines = bytes[..end].split(|byte| *byte == b'\n');
+    let status = lines.next().unwrap_or_default().trim_ascii();
+    if !status.starts_with(b"HTTP/1.1 200") {
+        return Err(io::Error::other(String::from_utf8_lossy(status)));
     }
-    let mut fields = lines.filter_map(|line| line.split_once(':'));
-    let length = fields.find(|(name, _)| name.eq_ignore_ascii_case("content-length"));
-    let body: Option<usize> = length.and_then(|(_, value)| value.trim().parse().ok());
-    match body {
-        Some(body) => Ok(Some(head + 4 + body)),
+    const LENGTH: &[u8] = b"content-length:";
+    let is_it = |line: &&[u8]| {
+        line.get(..LENGTH.len())
+            .is_some_and(|name| name.eq_ignore_ascii_case(LENGTH))
+    };
+    let value = lines
+        .find(is_it)
+        .map(|line| line[LENGTH.len()..].trim_ascii());
+    let value = value.and_then(|value| std::str::from_utf8(value).ok()?.parse().ok());
+    match value {
+        Some(body) => Ok(Some((end, body))),
         None => Err(io::Error::other("an answer without its length")),
     }
 }
@@ -117,9 +162,17 @@ mod tests {
 
     #[test]
     fn an_answer_is_complete_with_its_body() {
-        let answer = answer();
+        let answer = answer(LENGTH);
         assert_eq!(length_of_answer(&answer).unwrap(), Some(answer.len()));
         assert_eq!(length_of_answer(&answer[..20]).unwrap(), None);
+    }
+
+    #[test]
+    fn a_request_says_in_its_path_how_much_it_wants() {
+        assert_eq!(wanted_length(&request("/bench", "")), LENGTH);
+        assert_eq!(wanted_length(&request("/bench/size/10000", "")), 10_000);
+        assert_eq!(wanted_length(&request("/bench/size/9x", "")), 9);
+        assert_eq!(wanted_length(&request("/bench", "/size/5")), LENGTH);
     }
 
     #[test]

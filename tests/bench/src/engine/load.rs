@@ -1,0 +1,260 @@
+//! The clients.
+//!
+//! With a rate the schedule is fixed beforehand, and a latency counts from the moment at which the request was due, not from
+//! the moment at which a connection was free for it: a proxy that stalls is charged for all that it held up.
+
+use std::{
+    collections::BTreeMap,
+    io,
+    net::{SocketAddr, TcpStream},
+    os::fd::OwnedFd,
+    time::{Duration, Instant},
+};
+
+use anyhow::{Context, bail};
+use hdrhistogram::Histogram;
+use rustix::event::{
+    Timespec,
+    epoll::{self, CreateFlags},
+};
+
+use super::{
+    Talk,
+    connection::{CHUNK, Connection},
+};
+
+/// The same load before the measurement begins: connections are opened, pools are filled.
+const WARM_UP: Duration = Duration::from_millis(500);
+/// So many errors in one measurement mean that there is nothing to measure.
+const FAILURES: u64 = 1000;
+/// Nothing is waited for longer than this, so that the end of a measurement is seen.
+const LOOK: Duration = Duration::from_millis(50);
+/// For a connection.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// How often something is asked.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) enum Pace {
+    /// Each client asks again as soon as it has the answer.
+    Full,
+    /// So many times a second over all clients.
+    Rate(f64),
+}
+
+/// What the clients do.
+pub(crate) struct Load<'a> {
+    pub(crate) target: SocketAddr,
+    /// Open at once.
+    pub(crate) connections: usize,
+    /// Questions on their way at once on each.
+    pub(crate) streams: usize,
+    /// Whether each question has a connection of its own.
+    pub(crate) anew: bool,
+    pub(crate) pace: Pace,
+    pub(crate) span: Duration,
+    pub(crate) talk: &'a (dyn Fn() -> Box<dyn Talk> + Sync),
+}
+
+/// What the clients saw, with the counters at the beginning and end.
+pub(crate) struct Observed<T> {
+    /// Exchanges that ended well.
+    pub(crate) answered: u64,
+    /// By error.
+    pub(crate) failed: BTreeMap<String, u64>,
+    /// Microseconds.
+    pub(crate) latencies: Histogram<u64>,
+    pub(crate) before: T,
+    pub(crate) after: T,
+    pub(crate) span: Duration,
+}
+
+/// Does the load in this thread's network namespace, and reads `counters` around the measured part of it.
+pub(crate) fn run<T>(
+    load: &Load<'_>,
+    counters: impl Fn() -> anyhow::Result<T>,
+) -> anyhow::Result<Observed<T>> {
+    let mut clients = Clients::new(load)?;
+    clients.until(Instant::now() + WARM_UP.min(load.span))?;
+    let (before, begin) = (counters()?, Instant::now());
+    clients.forget()?;
+    clients.until(begin + load.span)?;
+    let (after, span) = (counters()?, begin.elapsed());
+    Ok(Observed {
+        answered: clients.latencies.len(),
+        failed: clients.failed,
+        latencies: clients.latencies,
+        before,
+        after,
+        span,
+    })
+}
+
+struct Clients<'a> {
+    load: &'a Load<'a>,
+    epoll: OwnedFd,
+    connections: Vec<Option<Connection>>,
+    /// Per connection and question on it, when it was due; `None`: nothing is asked.
+    due: Vec<Vec<Option<Instant>>>,
+    /// Connections and questions that are free, when there is a rate; the one that waited longest comes first.
+    free: std::collections::VecDeque<(usize, usize)>,
+    /// When the next question is due, and how much later each further one.
+    next: Instant,
+    every: Option<Duration>,
+    failed: BTreeMap<String, u64>,
+    latencies: Histogram<u64>,
+}
+
+impl<'a> Clients<'a> {
+    fn new(load: &'a Load<'a>) -> anyhow::Result<Self> {
+        let every = match load.pace {
+            Pace::Full => None,
+            Pace::Rate(rate) => Some(Duration::from_secs_f64(1.0 / rate)),
+        };
+        let mut clients = Self {
+            load,
+            epoll: epoll::create(CreateFlags::CLOEXEC)?,
+            connections: (0..load.connections).map(|_| None).collect(),
+            due: vec![vec![None; load.streams]; load.connections],
+            free: std::collections::VecDeque::new(),
+            next: Instant::now(),
+            every,
+            failed: BTreeMap::new(),
+            latencies: Histogram::new_with_max(60_000_000, 3)?,
+        };
+        for place in 0..load.connections {
+            clients.open(place).context("no connection")?;
+            for number in 0..load.streams {
+                clients.is_free(place, number);
+            }
+        }
+        clients.next = Instant::now();
+        Ok(clients)
+    }
+
+    fn forget(&mut self) -> anyhow::Result<()> {
+        let failed: u64 = self.failed.values().sum();
+        if self.latencies.is_empty() && failed > 0 {
+            bail!("nothing but errors: {:?}", self.failed);
+        }
+        self.latencies.reset();
+        self.failed.clear();
+        Ok(())
+    }
+
+    fn open(&mut self, place: usize) -> io::Result<()> {
+        let stream = TcpStream::connect_timeout(&self.load.target, PATIENCE)?;
+        let connection = Connection::new(&self.epoll, stream, place, (self.load.talk)())?;
+        self.connections[place] = Some(connection);
+        Ok(())
+    }
+
+    /// Asks at once, or when the schedule says.
+    fn is_free(&mut self, place: usize, number: usize) {
+        if self.every.is_some() {
+            self.free.push_back((place, number));
+        } else {
+            self.ask(place, number, Instant::now());
+        }
+    }
+
+    fn ask(&mut self, place: usize, number: usize, due: Instant) {
+        self.due[place][number] = Some(due);
+        if let Some(connection) = &mut self.connections[place] {
+            connection.talk.ask(number, &mut connection.output);
+            // What breaks here is seen, and counted, by the next reading.
+            let _ = connection.flush(&self.epoll, place);
+        }
+    }
+
+    fn until(&mut self, end: Instant) -> anyhow::Result<()> {
+        let mut chunk = vec![0; CHUNK];
+        let mut events = Vec::with_capacity(256);
+        let mut answered = Vec::new();
+        loop {
+            let now = Instant::now();
+            if now >= end {
+                return Ok(());
+            }
+            let wait = self.ask_what_is_due(now).min(end - now);
+            let wait = Timespec::try_from(wait)?;
+            events.clear();
+            match epoll::wait(
+                &self.epoll,
+                rustix::buffer::spare_capacity(&mut events),
+                Some(&wait),
+            ) {
+                Ok(_) | Err(rustix::io::Errno::INTR) => {}
+                Err(error) => return Err(error.into()),
+            }
+            for event in &events {
+                let place = usize::try_from(event.data.u64())?;
+                self.exchange(place, &mut chunk, &mut answered)?;
+            }
+        }
+    }
+
+    /// Tells how long nothing is due.
+    fn ask_what_is_due(&mut self, now: Instant) -> Duration {
+        let Some(every) = self.every else {
+            return LOOK;
+        };
+        while self.next <= now {
+            let Some((place, number)) = self.free.pop_front() else {
+                return LOOK;
+            };
+            let due = self.next;
+            self.next += every;
+            self.ask(place, number, due);
+        }
+        LOOK.min(self.next - now)
+    }
+
+    fn exchange(
+        &mut self,
+        place: usize,
+        chunk: &mut [u8],
+        answered: &mut Vec<usize>,
+    ) -> anyhow::Result<()> {
+        let Some(connection) = &mut self.connections[place] else {
+            return Ok(());
+        };
+        let read = connection.read(chunk, answered);
+        for number in answered.drain(..) {
+            if let Some(due) = self.due[place][number].take() {
+                let micros = u64::try_from(due.elapsed().as_micros()).unwrap_or(u64::MAX);
+                self.latencies.saturating_record(micros.max(1));
+            }
+            if self.load.anew {
+                self.connections[place] = None;
+                if let Err(error) = self.open(place) {
+                    return self.broke(place, &error);
+                }
+            }
+            self.is_free(place, number);
+        }
+        let Some(connection) = &mut self.connections[place] else {
+            return Ok(());
+        };
+        match read.and_then(|()| connection.flush(&self.epoll, place)) {
+            Ok(()) => Ok(()),
+            Err(error) => self.broke(place, &error),
+        }
+    }
+
+    fn broke(&mut self, place: usize, error: &io::Error) -> anyhow::Result<()> {
+        *self.failed.entry(error.to_string()).or_default() += 1;
+        if self.failed.values().sum::<u64>() >= FAILURES {
+            bail!("too many errors: {:?}", self.failed);
+        }
+        self.connections[place] = None;
+        self.open(place)
+            .with_context(|| format!("no connection after {error}"))?;
+        for number in 0..self.load.streams {
+            // With a rate, what was not asked is in the row already.
+            if self.due[place][number].take().is_some() || self.every.is_none() {
+                self.is_free(place, number);
+            }
+        }
+        Ok(())
+    }
+}

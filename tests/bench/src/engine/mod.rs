@@ -1,0 +1,32 @@
+//! Clients and servers of the bench: one thread each, many connections, sockets that are asked when they are ready (epoll).
+//!
+//! Both do as little as possible for each exchange, so that what bounds a measurement is the proxy: two system calls, and a look at the
+//! answer that tells whether it is the expected one.
+
+mod connection;
+mod echo;
+mod h1;
+mod load;
+mod server;
+
+use std::io;
+
+pub(crate) use echo::EchoClient;
+pub(crate) use h1::H1Client;
+pub(crate) use load::{Load, Pace, run};
+pub(crate) use server::{Serves, serve};
+
+/// One end of a protocol on one connection, without the connection.
+pub(crate) trait Talk {
+    /// Appends the next request to `output`. Its answer is reported by this number, which is free.
+    fn ask(&mut self, _number: usize, _output: &mut Vec<u8>) {}
+
+    /// Takes what it can use from the beginning of `input` and tells how much that was; what is to be sent is appended to `output`, and
+    /// the numbers of requests whose answers are complete to `answered`. An error if it is not what was to come.
+    fn hear(
+        &mut self,
+        input: &[u8],
+        output: &mut Vec<u8>,
+        answered: &mut Vec<usize>,
+    ) -> io::Result<usize>;
+}

@@ -1,0 +1,106 @@
+//! One proxy between client and server, on loopback: Heddle's node proxy with bound listeners, Envoy with the very same listeners and
+//! clusters, haproxy and nginx with what says the same in their words (`tests/bench/peers`).
+
+mod envoy;
+mod heddle;
+mod others;
+mod resources;
+
+pub(crate) use others::{HAPROXY_PATH, NGINX_PATH};
+
+use std::{
+    collections::BTreeMap,
+    fs,
+    net::{Ipv4Addr, SocketAddr, TcpListener},
+    path::{Path, PathBuf},
+};
+
+use anyhow::Context;
+
+use crate::{
+    cases::Door,
+    engine::{Serves, serve},
+    machine::Cores,
+    paths::MeasuredPath,
+    site::{FOLDER, Site},
+};
+
+/// The programs of the peers that are there.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Peers {
+    pub(crate) envoy: Option<PathBuf>,
+    pub(crate) haproxy: Option<PathBuf>,
+    pub(crate) nginx: Option<PathBuf>,
+}
+
+/// Where the server speaks HTTP/1.1.
+const SERVER_H1: u16 = 20_001;
+
+/// Ports of a proxy: each door has its own, so that all proxies can listen at the same time.
+#[derive(Clone, Copy, Debug)]
+struct Ports(u16);
+
+impl Ports {
+    const HEDDLE: Self = Self(21_000);
+    const ENVOY: Self = Self(22_000);
+    const HAPROXY: Self = Self(23_000);
+    const NGINX: Self = Self(24_000);
+
+    fn of(self, door: Door) -> u16 {
+        self.0 + door as u16
+    }
+
+    fn doors(self, doors: &[Door]) -> BTreeMap<Door, SocketAddr> {
+        let at = |door: &Door| {
+            (
+                *door,
+                SocketAddr::from((Ipv4Addr::LOCALHOST, self.of(*door))),
+            )
+        };
+        doors.iter().map(at).collect()
+    }
+}
+
+/// All proxies, running; their control plane lives as long as this.
+pub(crate) struct Single {
+    pub(crate) paths: Vec<MeasuredPath>,
+    _control_plane: heddle::ControlPlane,
+}
+
+impl Single {
+    /// Starts the server and all proxies; they may not be ready yet.
+    pub(crate) fn start(
+        site: &mut Site,
+        programs: &Path,
+        peers: &Peers,
+        cores: &Cores,
+    ) -> anyhow::Result<Self> {
+        let folder = Path::new(FOLDER).join("single");
+        fs::create_dir_all(&folder)?;
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, SERVER_H1));
+        serve(listener.context("the server's port")?, Serves::H1)?;
+        let control_plane = heddle::ControlPlane::new()?;
+        let doors = [Door::Plain];
+        let mut paths = vec![heddle::start(
+            site,
+            programs,
+            cores,
+            &control_plane,
+            &folder,
+            &doors,
+        )?];
+        if let Some(program) = &peers.envoy {
+            paths.push(envoy::start(site, program, cores, &folder, &doors)?);
+        }
+        if let Some(program) = &peers.haproxy {
+            paths.push(others::haproxy(site, program, cores, &folder, &doors)?);
+        }
+        if let Some(program) = &peers.nginx {
+            paths.push(others::nginx(site, program, cores, &folder, &doors)?);
+        }
+        Ok(Self {
+            paths,
+            _control_plane: control_plane,
+        })
+    }
+}

@@ -1,0 +1,93 @@
+//! haproxy and nginx. Their configurations are files of `tests/bench/peers`, which name ports and lengths by what is replaced here.
+
+use std::{fs, path::Path, process::Command};
+
+use anyhow::Context;
+use nix::unistd::Pid;
+
+use super::{Ports, SERVER_H1};
+use crate::{
+    cases::Door,
+    machine::Cores,
+    paths::MeasuredPath,
+    site::{FOLDER, Site},
+};
+
+const HAPROXY: &str = include_str!("../../peers/haproxy.cfg");
+const NGINX: &str = include_str!("../../peers/nginx.conf");
+
+/// What their rows are called.
+pub(crate) const HAPROXY_PATH: &str = "haproxy";
+pub(crate) const NGINX_PATH: &str = "nginx";
+
+/// Starts haproxy with those of these doors that it has.
+pub(super) fn haproxy(
+    site: &mut Site,
+    program: &Path,
+    cores: &Cores,
+    folder: &Path,
+    doors: &[Door],
+) -> anyhow::Result<MeasuredPath> {
+    let file = folder.join("haproxy.cfg");
+    fs::write(&file, filled(HAPROXY, Ports::HAPROXY))?;
+    let mut command = Site::here(program, cores);
+    command.arg("-db").arg("-f").arg(&file);
+    let version = first_line(program, "-v")?;
+    let pid = site.start("single-haproxy", command)?;
+    Ok(path(HAPROXY_PATH, version, Ports::HAPROXY, doors, pid))
+}
+
+/// Starts nginx with those of these doors that it has.
+pub(super) fn nginx(
+    site: &mut Site,
+    program: &Path,
+    cores: &Cores,
+    folder: &Path,
+    doors: &[Door],
+) -> anyhow::Result<MeasuredPath> {
+    let file = folder.join("nginx.conf");
+    fs::write(&file, filled(NGINX, Ports::NGINX))?;
+    let mut command = Site::here(program, cores);
+    command.arg("-c").arg(&file).arg("-p").arg(folder);
+    command.arg("-e").arg("stderr");
+    let version = first_line(program, "-v")?;
+    let pid = site.start("single-nginx", command)?;
+    Ok(path(NGINX_PATH, version, Ports::NGINX, doors, pid))
+}
+
+fn path(
+    name: &'static str,
+    version: String,
+    ports: Ports,
+    doors: &[Door],
+    pid: Pid,
+) -> MeasuredPath {
+    MeasuredPath {
+        name,
+        version,
+        client: None,
+        doors: ports.doors(doors),
+        proxies: vec![pid],
+    }
+}
+
+fn filled(template: &str, ports: Ports) -> String {
+    template
+        .replace("@FOLDER@", FOLDER)
+        .replace("@SERVER_H1@", &SERVER_H1.to_string())
+        .replace("@PLAIN@", &ports.of(Door::Plain).to_string())
+}
+
+/// haproxy says it on stdout, nginx on stderr.
+fn first_line(program: &Path, option: &str) -> anyhow::Result<String> {
+    let output = Command::new(program).arg(option).output();
+    let output = output.with_context(|| program.display().to_string())?;
+    let text = [output.stdout, output.stderr].concat();
+    let text = String::from_utf8_lossy(&text);
+    let line = text.lines().next().unwrap_or_default();
+    let line = line.strip_prefix("nginx version: ").unwrap_or(line);
+    // haproxy goes on with its date and address.
+    let mut words = line.split(' ');
+    let words: Vec<_> = words.by_ref().take(3).collect();
+    Ok(words.join(" "))
+}
