@@ -187,7 +187,11 @@ async fn serve_http1(name: &'static str, stream: TcpStream, record: Record) -> i
 
 /// The bytes of an answer.
 fn answer(name: &str, ask: &str, method: &str) -> Vec<u8> {
-    let own = format!("x-backend: {name}\r\nx-backend-more: 1\r\nx-answer: own\r\n");
+    let mut own = format!("x-backend: {name}\r\nx-backend-more: 1\r\nx-answer: own\r\n");
+    if method == "HEAD" && matches!(ask, "cut" | "cutchunk" | "http10") {
+        // Without a body nothing is cut: a proxy would keep this connection, and lose the next request on it as it is closed.
+        own += "connection: close\r\n";
+    }
     let text = "from a backend";
     let body = if method == "HEAD" { "" } else { text };
     let (first, more) = match ask {

@@ -53,6 +53,10 @@ struct Arguments {
 const REFUSES: u16 = 1;
 /// Requests on their way at once.
 const AT_ONCE: usize = 64;
+/// How often a request whose outcomes differed is sent again, all at once, before the difference counts as one that does not repeat.
+const REPEATS: usize = 4 * AT_ONCE;
+/// How many differences of a run may be such: a machine that stands still makes one now and then, a race in a proxy makes more.
+const STRAYS: usize = 3;
 
 /// Both proxies, ready.
 struct Bench {
@@ -121,7 +125,13 @@ impl Bench {
     async fn outcome(&self, letter: char, address: SocketAddr, case: &Case) -> Result<Outcome> {
         let id = format!("{letter}{}", self.next.fetch_add(1, Ordering::Relaxed));
         let answer = client::exchange(address, case, &id).await;
-        let answer = answer.with_context(|| report::request(case))?;
+        let proxy = if letter == 'e' {
+            "Envoy"
+        } else {
+            "the node proxy"
+        };
+        let answer =
+            answer.with_context(|| format!("at {proxy}, of\n{}", report::request(case)))?;
         let tries = self.record.take(&id);
         Ok(compare::normalised(Outcome { answer, tries }))
     }
@@ -141,6 +151,20 @@ impl Bench {
             self.outcome('e', self.envoy[case.table], case),
             self.outcome('h', self.heddle[case.table], case)
         )
+    }
+
+    /// Whether the difference comes again in any of many repetitions.
+    async fn repeats(&self, case: &Case) -> Result<bool> {
+        let mut again = stream::iter(0..REPEATS)
+            .map(|_| self.asked(case))
+            .buffer_unordered(AT_ONCE);
+        while let Some(both) = again.next().await {
+            let (envoy, heddle) = both?;
+            if envoy != heddle && known::explained(case, &envoy, &heddle).is_none() {
+                return Ok(true);
+            }
+        }
+        Ok(false)
     }
 
     /// The smallest request found that still makes an unexplained difference.
@@ -222,26 +246,39 @@ async fn main() -> Result<()> {
         tally.count(case, &envoy, &heddle);
     }
     drop(results);
+    let strays = sift(&arguments, &bench, &tally).await?;
+    for process in &mut bench.processes {
+        process.still_runs()?;
+    }
+    conclude(&arguments, &tally, strays)
+}
+
+/// Prints the differences, and tells how many of them do not repeat. Those beyond the ones that are shown count as repeating.
+async fn sift(arguments: &Arguments, bench: &Bench, tally: &Tally) -> Result<usize> {
+    let mut strays = 0;
     for (case, envoy, heddle) in tally.different.iter().take(arguments.show) {
-        let small = bench.shrink(case.clone()).await?;
         let table = &bench.tables[case.table];
+        if !bench.repeats(case).await? {
+            strays += 1;
+            println!("-- differed once, and in none of {REPEATS} repetitions:");
+            report::difference(case, table, envoy, heddle);
+            println!("  Envoy: {envoy:?}\n  the node proxy: {heddle:?}");
+            continue;
+        }
+        let small = bench.shrink(case.clone()).await?;
         let (still_envoy, still_heddle) = bench.both(&small).await?;
-        if known::explained(&small, &still_envoy, &still_heddle).is_some()
-            || still_envoy == still_heddle
-        {
-            println!("-- differed once, and not again:");
+        let is_known = known::explained(&small, &still_envoy, &still_heddle).is_some();
+        if is_known || still_envoy == still_heddle {
+            println!("-- differs at times:");
             report::difference(case, table, envoy, heddle);
         } else {
             report::difference(&small, table, &still_envoy, &still_heddle);
         }
     }
-    for process in &mut bench.processes {
-        process.still_runs()?;
-    }
-    conclude(&arguments, &tally)
+    Ok(strays)
 }
 
-fn conclude(arguments: &Arguments, tally: &Tally) -> Result<()> {
+fn conclude(arguments: &Arguments, tally: &Tally, strays: usize) -> Result<()> {
     for (reason, count) in &tally.explained {
         println!("{count:>6}  {reason}");
     }
@@ -251,13 +288,17 @@ fn conclude(arguments: &Arguments, tally: &Tally) -> Result<()> {
         arguments.seed, tally.forwarded, tally.retried
     );
     println!(
-        "{} cases, {} unexplained differences, {known} explained",
+        "{} cases, {} unexplained differences ({strays} of them did not repeat), {known} explained",
         tally.cases,
         tally.different.len()
     );
     ensure!(
-        tally.different.is_empty(),
+        tally.different.len() == strays,
         "Envoy and the node proxy differ"
+    );
+    ensure!(
+        strays <= STRAYS,
+        "{strays} differences did not repeat, more than the {STRAYS} that a busy machine may make: a race"
     );
     ensure!(
         tally.forwarded > tally.cases / 4,
