@@ -96,7 +96,7 @@ fn effects_stay_at_the_edge() {
                 "heddle",
             ],
         ),
-        ("rustix", &["heddle-redirect"]),
+        ("rustix", &["heddle-redirect", "heddle-bench"]),
         ("envoy-types", &["heddle-proto"]),
         (
             "nix",
