@@ -57,10 +57,9 @@ impl Mesh {
             proxy_arguments(&mut command, node);
             proxies.push(site.start(node, command)?);
         }
-        let version = Command::new(&node_proxy).arg("--version").output()?;
         Ok(Self {
             proxies,
-            version: String::from_utf8_lossy(&version.stdout).trim().to_owned(),
+            version: version(&node_proxy)?,
         })
     }
 
@@ -86,6 +85,13 @@ impl Mesh {
         };
         Ok([plain, reading])
     }
+}
+
+/// What a program of ours says that it is.
+pub(crate) fn version(program: &Path) -> anyhow::Result<String> {
+    let output = Command::new(program).arg("--version").output();
+    let output = output.with_context(|| program.display().to_string())?;
+    Ok(String::from_utf8_lossy(&output.stdout).trim().to_owned())
 }
 
 pub(crate) fn program(folder: &Path, name: &str) -> anyhow::Result<PathBuf> {

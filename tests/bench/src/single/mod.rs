@@ -16,6 +16,7 @@ use std::{
 };
 
 use anyhow::Context;
+use tokio::runtime::Runtime;
 
 use crate::{
     cases::Door,
@@ -61,10 +62,10 @@ impl Ports {
     }
 }
 
-/// All proxies, running; their control plane lives as long as this.
+/// All proxies, running; their control planes live as long as this.
 pub(crate) struct Single {
     pub(crate) paths: Vec<MeasuredPath>,
-    _control_plane: heddle::ControlPlane,
+    _control_planes: Runtime,
 }
 
 impl Single {
@@ -79,15 +80,10 @@ impl Single {
         fs::create_dir_all(&folder)?;
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, SERVER_H1));
         serve(listener.context("the server's port")?, Serves::H1)?;
-        let control_plane = heddle::ControlPlane::new()?;
+        let runtime = heddle::runtime()?;
         let doors = [Door::Plain];
         let mut paths = vec![heddle::start(
-            site,
-            programs,
-            cores,
-            &control_plane,
-            &folder,
-            &doors,
+            site, programs, cores, &runtime, &folder, &doors,
         )?];
         if let Some(program) = &peers.envoy {
             paths.push(envoy::start(site, program, cores, &folder, &doors)?);
@@ -100,7 +96,7 @@ impl Single {
         }
         Ok(Self {
             paths,
-            _control_plane: control_plane,
+            _control_planes: runtime,
         })
     }
 }

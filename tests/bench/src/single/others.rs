@@ -87,7 +87,6 @@ fn first_line(program: &Path, option: &str) -> anyhow::Result<String> {
     let line = text.lines().next().unwrap_or_default();
     let line = line.strip_prefix("nginx version: ").unwrap_or(line);
     // haproxy goes on with its date and address.
-    let mut words = line.split(' ');
-    let words: Vec<_> = words.by_ref().take(3).collect();
+    let words: Vec<_> = line.split(' ').take(3).collect();
     Ok(words.join(" "))
 }

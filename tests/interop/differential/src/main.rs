@@ -23,6 +23,7 @@ use std::{
 use anyhow::{Context, Result, ensure};
 use clap::Parser;
 use futures::{StreamExt, stream};
+use heddle_interop_xds::fixed::Fixed;
 use heddle_proto::envoy::config::route::v3::RouteConfiguration;
 use rand::{SeedableRng, rngs::StdRng};
 use tokio::net::TcpListener;
@@ -90,25 +91,19 @@ impl Bench {
             let address = |port: &u16| SocketAddr::from(([127, 0, 0, host], *port));
             ports.iter().map(address).collect::<Vec<_>>()
         };
-        let listeners = |at: &[SocketAddr]| {
+        let fixed = |at: &[SocketAddr]| {
             let both = at.iter().zip(&tables).enumerate();
-            both.map(|(index, (at, table))| routes::listener(index, *at, table))
-                .collect::<Vec<_>>()
+            Fixed {
+                listeners: both
+                    .map(|(index, (at, table))| routes::listener(index, *at, table))
+                    .collect(),
+                clusters: clusters.clone(),
+            }
         };
         let (envoy, heddle) = (at(1), at(2));
-        let mut first = proxies::envoy(
-            &arguments.envoy,
-            folder.path(),
-            listeners(&envoy),
-            clusters.clone(),
-        )?;
-        let mut second = proxies::node_proxy(
-            &arguments.node_proxy,
-            folder.path(),
-            &listeners(&heddle),
-            &clusters,
-        )
-        .await?;
+        let mut first = proxies::envoy(&arguments.envoy, folder.path(), fixed(&envoy))?;
+        let mut second =
+            proxies::node_proxy(&arguments.node_proxy, folder.path(), &fixed(&heddle)).await?;
         first.listens(&envoy).await.context("Envoy")?;
         second.listens(&heddle).await.context("the node proxy")?;
         Ok(Self {

@@ -2,24 +2,16 @@
 
 use std::net::SocketAddr;
 
+use heddle_interop_xds::fixed::messages;
 use heddle_proto::{
     envoy::{
         config::{
-            cluster::v3::{
-                CircuitBreakers, Cluster,
-                circuit_breakers::Thresholds,
-                cluster::{ClusterDiscoveryType, DiscoveryType},
-            },
+            cluster::v3::Cluster,
             core::v3::{
-                Address, DataSource, HeaderValue, HeaderValueOption, Http1ProtocolOptions,
-                Http2ProtocolOptions, SocketAddress, address, data_source,
-                header_value_option::HeaderAppendAction, socket_address::PortSpecifier,
+                DataSource, HeaderValue, HeaderValueOption, Http1ProtocolOptions,
+                Http2ProtocolOptions, data_source, header_value_option::HeaderAppendAction,
             },
-            endpoint::v3::{
-                ClusterLoadAssignment, Endpoint, LbEndpoint, LocalityLbEndpoints,
-                lb_endpoint::HostIdentifier,
-            },
-            listener::v3::{Filter, FilterChain, Listener, filter},
+            listener::v3::Listener,
             route::v3::{
                 DirectResponseAction, HeaderMatcher, QueryParameterMatcher, RedirectAction,
                 RetryPolicy, Route, RouteAction, RouteConfiguration, RouteMatch, VirtualHost,
@@ -33,20 +25,15 @@ use heddle_proto::{
                 weighted_cluster::ClusterWeight,
             },
         },
-        extensions::filters::{
-            http::router::v3::Router,
-            network::http_connection_manager::v3::{
-                HttpConnectionManager, HttpFilter,
-                http_connection_manager::{RouteSpecifier, UpgradeConfig},
-                http_filter,
-            },
+        extensions::filters::network::http_connection_manager::v3::{
+            HttpConnectionManager,
+            http_connection_manager::{RouteSpecifier, UpgradeConfig},
         },
         r#type::matcher::v3::{
             RegexMatchAndSubstitute, RegexMatcher, StringMatcher, string_matcher::MatchPattern,
         },
     },
     google::protobuf::{BoolValue, Duration, UInt32Value},
-    pack,
 };
 use rand::{Rng, rngs::StdRng, seq::IndexedRandom};
 
@@ -70,20 +57,6 @@ const SHORT: Duration = Duration {
     nanos: 0,
 };
 
-fn address(at: SocketAddr) -> Address {
-    Address {
-        address: Some(address::Address::SocketAddress(SocketAddress {
-            address: at.ip().to_string(),
-            port_specifier: Some(PortSpecifier::PortValue(at.port().into())),
-            ..SocketAddress::default()
-        })),
-    }
-}
-
-fn many() -> Option<UInt32Value> {
-    Some(UInt32Value { value: 1 << 20 })
-}
-
 /// Envoy drops an HTTP/1 message's trailers unless it is told to pass them on.
 fn with_trailers() -> Http1ProtocolOptions {
     Http1ProtocolOptions {
@@ -98,60 +71,18 @@ fn with_trailers() -> Http1ProtocolOptions {
     reason = "these options say in one field what an extension says in three messages"
 )]
 pub(crate) fn cluster(name: &str, port: Option<u16>, http2: bool) -> Cluster {
-    let endpoint = |port| LbEndpoint {
-        host_identifier: Some(HostIdentifier::Endpoint(Endpoint {
-            address: Some(address(SocketAddr::from(([127, 0, 0, 1], port)))),
-            ..Endpoint::default()
-        })),
-        ..LbEndpoint::default()
-    };
     Cluster {
-        name: name.to_owned(),
-        cluster_discovery_type: Some(ClusterDiscoveryType::Type(DiscoveryType::Static.into())),
-        connect_timeout: Some(Duration {
-            seconds: 5,
-            nanos: 0,
-        }),
-        load_assignment: Some(ClusterLoadAssignment {
-            cluster_name: name.to_owned(),
-            endpoints: vec![LocalityLbEndpoints {
-                lb_endpoints: port.map(endpoint).into_iter().collect(),
-                ..LocalityLbEndpoints::default()
-            }],
-            ..ClusterLoadAssignment::default()
-        }),
         http2_protocol_options: http2.then(Http2ProtocolOptions::default),
         http_protocol_options: (!http2).then(with_trailers),
-        // Envoy's own limits (3 retries at once, for one) are not what is compared.
-        circuit_breakers: Some(CircuitBreakers {
-            thresholds: vec![Thresholds {
-                max_connections: many(),
-                max_pending_requests: many(),
-                max_requests: many(),
-                max_retries: many(),
-                ..Thresholds::default()
-            }],
-            ..CircuitBreakers::default()
-        }),
-        ..Cluster::default()
+        ..messages::cluster(name, port)
     }
 }
 
 /// A listener with its routes in it.
 pub(crate) fn listener(index: usize, at: SocketAddr, routes: &RouteConfiguration) -> Listener {
-    let router = HttpFilter {
-        name: "envoy.filters.http.router".to_owned(),
-        config_type: Some(http_filter::ConfigType::TypedConfig(pack(
-            &Router::default(),
-        ))),
-        ..HttpFilter::default()
-    };
     let manager = HttpConnectionManager {
         stat_prefix: "differential".to_owned(),
         route_specifier: Some(RouteSpecifier::RouteConfig(routes.clone())),
-        http_filters: vec![router],
-        // What Heddle's control plane tells Envoys that are Gateways, and what the node proxy does always.
-        use_remote_address: Some(BoolValue { value: true }),
         upgrade_configs: vec![UpgradeConfig {
             upgrade_type: "websocket".to_owned(),
             ..UpgradeConfig::default()
@@ -162,19 +93,7 @@ pub(crate) fn listener(index: usize, at: SocketAddr, routes: &RouteConfiguration
         }),
         ..HttpConnectionManager::default()
     };
-    let filter = Filter {
-        name: "envoy.filters.network.http_connection_manager".to_owned(),
-        config_type: Some(filter::ConfigType::TypedConfig(pack(&manager))),
-    };
-    Listener {
-        name: format!("listener-{index}"),
-        address: Some(address(at)),
-        filter_chains: vec![FilterChain {
-            filters: vec![filter],
-            ..FilterChain::default()
-        }],
-        ..Listener::default()
-    }
+    messages::listener(&format!("listener-{index}"), at, manager)
 }
 
 /// The next route table.
