@@ -170,6 +170,7 @@ impl Pipeline {
         self.metrics.seconds.observe(begin.elapsed().as_secs_f64());
         tracing::debug!(counts = ?translated.counts, took = ?begin.elapsed(), "snapshot");
     }
+
     /// A client refuses something else than before: only statuses say so, nothing is resolved or translated.
     fn restate(&self) {
         let Some(last) = self.board.round() else {

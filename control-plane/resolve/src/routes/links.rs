@@ -75,10 +75,8 @@ impl LinkedRoute {
             return;
         }
         let has = |wanted: RefKind| {
-            let parents = self.route.parents.iter();
-            parents
-                .into_iter()
-                .any(|parent| parent_kind(parent) == wanted)
+            let mut parents = self.route.parents.iter();
+            parents.any(|parent| parent_kind(parent) == wanted)
         };
         let link = |wanted: RefKind, references: References, old: Option<Arc<Linked>>| {
             has(wanted).then(|| linker.link(&self.route, references, old))
@@ -150,11 +148,11 @@ fn is_same(a: &Option<Arc<Linked>>, b: &Option<Arc<Linked>>) -> bool {
 }
 
 fn refers_to(route: &Route, services: &BTreeSet<RawKey>) -> bool {
-    let backends = route.rules.iter().flat_map(|rule| match &rule.action {
+    let mut backends = route.rules.iter().flat_map(|rule| match &rule.action {
         Action::Forward { backends, .. } => &backends[..],
         Action::Redirect(_) | Action::Refuse { .. } => &[],
     });
-    backends.into_iter().any(|backend| {
+    backends.any(|backend| {
         let namespace = backend.written.namespace.as_deref();
         let namespace = namespace.unwrap_or(&route.key.0);
         services
