@@ -92,6 +92,7 @@ impl Table {
         let mut table: Vec<Entry> = Vec::with_capacity(file.tokens.len());
         for (index, entry) in file.tokens.into_iter().enumerate() {
             let hash = blake3::hash(entry.token.as_bytes());
+            let of_both = !entry.node.is_empty() && !entry.identity.is_empty();
             let of_workload = entry.node.is_empty() && !entry.identity.is_empty();
             let name = match of_workload {
                 true => entry.identity,
@@ -101,7 +102,11 @@ impl Table {
                 node: name.as_str().into(),
                 expires: entry.expires.map(SystemTime::from),
             };
-            let problem = if of_workload != identity.is_workload() {
+            let problem = if of_both {
+                Some(
+                    "it has both a node and an identity; a token belongs to one of them: remove the other",
+                )
+            } else if of_workload != identity.is_workload() {
                 Some("a node has a name, an identity is a SPIFFE id (spiffe://...)")
             } else if name.is_empty() || (!of_workload && name.len() > NODE_LIMIT) {
                 Some("a node name has 1 to 253 characters")

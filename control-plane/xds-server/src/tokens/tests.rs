@@ -109,4 +109,10 @@ fn a_workloads_token_is_known_by_its_identity_which_no_nodes_token_can_be() {
         let told = error(&format!("tokens:\n- {{{bad}, token: secret}}\n"));
         assert!(told.contains("SPIFFE id"), "{told}");
     }
+    let both = format!("node: node-a, identity: \"{identity}\"");
+    let told = error(&format!(
+        "tokens:\n- {{node: b, token: x}}\n- {{{both}, token: y}}"
+    ));
+    let expected = "entry 1 (\"node-a\"): it has both a node and an identity";
+    assert!(told.contains(expected), "{told}");
 }
