@@ -22,11 +22,14 @@ pub(crate) fn status_of(flag: ResponseFlag) -> StatusCode {
 }
 
 /// Whether a client expects its errors as gRPC statuses (gRPC over HTTP/2: content-type `application/grpc`, `+proto`, ...).
+/// The field has one line (RFC 9110 section 8.3); several say nothing certain, and no gRPC client sends them.
 pub(crate) fn is_grpc(headers: &HeaderMap) -> bool {
-    headers
-        .get(header::CONTENT_TYPE)
-        .and_then(|value| value.as_bytes().strip_prefix(b"application/grpc"))
-        .is_some_and(|rest| matches!(rest.first(), None | Some(b'+' | b';')))
+    let mut types = headers.get_all(header::CONTENT_TYPE).iter();
+    let (Some(only), None) = (types.next(), types.next()) else {
+        return false;
+    };
+    let rest = only.as_bytes().strip_prefix(b"application/grpc");
+    rest.is_some_and(|rest| matches!(rest.first(), None | Some(b'+' | b';')))
 }
 
 /// An answer of our own: a plain text, or for a gRPC client a response that consists of trailers only.

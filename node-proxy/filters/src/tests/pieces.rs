@@ -246,6 +246,10 @@ fn a_grpc_client_gets_its_errors_as_grpc_statuses() {
     };
     assert!(is_grpc("application/grpc") && is_grpc("application/grpc+proto"));
     assert!(!is_grpc("application/grpc-web") && !is_grpc("text/plain"));
+    let mut twice = HeaderMap::new();
+    twice.append("content-type", HeaderValue::from_static("application/grpc"));
+    twice.append("content-type", HeaderValue::from_static("application/grpc"));
+    assert!(!answer::is_grpc(&twice));
     let response = answer::answer(StatusCode::SERVICE_UNAVAILABLE, "100 % ä", true);
     assert_eq!(response.status(), StatusCode::OK);
     assert_eq!(response.headers()["grpc-status"], "14");

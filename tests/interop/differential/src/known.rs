@@ -253,7 +253,9 @@ fn grpc_own_answer(case: &Case, envoy: &mut Outcome, heddle: &mut Outcome) {
 
 fn upgrade_list(case: &Case, envoy: &mut Outcome, heddle: &mut Outcome) {
     let wanted = case.headers.iter().filter(|(name, _)| *name == "upgrade");
-    if wanted.count() > 1 && is_refused(envoy) && envoy.answer.status == 403 {
+    // For a gRPC request the 403 is said as PERMISSION_DENIED.
+    let forbidden = envoy.answer.status == 403 || header(envoy, "grpc-status") == Some("7");
+    if wanted.count() > 1 && is_refused(envoy) && forbidden {
         *envoy = heddle.clone();
     }
 }
