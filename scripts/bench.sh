@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Measures Heddle's data path beside its peers' (docs/performance.md). Arguments go to heddle-bench; BENCH_ROUNDS, BENCH_SECONDS and BENCH_CASES
-# are read by it. Needs no cluster and leaves nothing behind but the programs in the cache and the report.
+# are read by it. `--smoke` runs every case for a moment, in programs that are not optimised: it tells whether the bench works, not how fast
+# anything is. Needs no cluster and leaves nothing behind but the programs in the cache and the report.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 source scripts/prerequisites.sh
@@ -9,8 +10,15 @@ command -v taskset >/dev/null || { echo "taskset is missing. On Debian: apt-get 
 
 export CARGO_TARGET_DIR=${CARGO_TARGET_DIR:-${XDG_CACHE_HOME:-$HOME/.cache}/heddle/target}
 
+smoke=
+if [ "${1:-}" = --smoke ]; then
+  smoke=yes
+  shift
+fi
+
 # Debian's packages: installed when we are root, else named. A peer that is missing makes nothing fail.
 for name in haproxy nginx; do
+  [ -z "$smoke" ] || break
   command -v "$name" >/dev/null && continue
   if [ "$(id -u)" -eq 0 ] && command -v apt-get >/dev/null; then
     echo "== installing $name"
@@ -28,7 +36,9 @@ for name in haproxy nginx; do
 done
 
 echo "== building Heddle (the first time takes some minutes)"
-cargo build --release --locked -p heddle-control-plane -p heddle-node-proxy -p heddle-bench
+profile=release
+[ -z "$smoke" ] || profile=dev
+cargo build --profile "$profile" --locked -p heddle-control-plane -p heddle-node-proxy -p heddle-bench
 
 if program=$(envoy); then
   peers+=(--envoy "$program")
@@ -38,5 +48,12 @@ fi
 
 revision=$(git describe --always --dirty 2>/dev/null || echo unknown)
 out=$CARGO_TARGET_DIR/bench
+if [ -n "$smoke" ]; then
+  start=$SECONDS
+  BENCH_ROUNDS=1 BENCH_SECONDS=0.2 "$CARGO_TARGET_DIR/debug/heddle-bench" --out "$out-smoke" --revision "$revision" "${peers[@]}" "$@"
+  echo "The figures above are of unoptimised programs, for a moment each: none of them means anything, bars included."
+  echo "Ran 1 test in $((SECONDS - start))s"
+  exit
+fi
 echo "== measuring"
 exec "$CARGO_TARGET_DIR/release/heddle-bench" --out "$out" --revision "$revision" "${peers[@]}" "$@"

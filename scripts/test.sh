@@ -57,6 +57,12 @@ for part in grpc envoy differential; do
   case ${PIPESTATUS[0]} in 0 | 3) ;; *) failed=1 ;; esac
 done
 
+if [ "$(id -u)" -eq 0 ]; then
+  echo
+  echo "== bench: every case for a moment"
+  scripts/bench.sh --smoke 2>&1 | tee -a "$log" || failed=1
+fi
+
 echo
 echo "== cluster"
 if [ -z "$builder" ]; then

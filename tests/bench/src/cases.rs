@@ -2,7 +2,7 @@
 
 use anyhow::bail;
 
-use crate::wire::Exchange;
+use crate::wire::{self, Exchange};
 
 /// One kind of load.
 #[derive(Clone, Copy, Debug)]
@@ -15,8 +15,9 @@ pub(crate) struct Case {
     pub(crate) door: Door,
     /// What is sent and answered.
     pub(crate) exchange: Exchange,
-    /// Path of the requests.
+    /// Path of the requests, and bytes of the body that is answered.
     pub(crate) path: &'static str,
+    pub(crate) body: usize,
     /// Open at once.
     pub(crate) connections: usize,
     /// Requests on their way at once on each connection.
@@ -38,6 +39,12 @@ pub(crate) enum Door {
     MeshBytes,
     /// One proxy; HTTP/1.1 to HTTP/1.1, one route.
     Plain,
+    /// The same with 100 routes, of which the last one matches.
+    Routes100,
+    /// The same with 5,000, in a process of its own, because its memory is looked at.
+    Routes5000,
+    /// The same with a route that is split 90/10.
+    Split,
 }
 
 impl Door {
@@ -63,6 +70,7 @@ const SINGLE: Case = Case {
     door: Door::Plain,
     exchange: Exchange::Http,
     path: "/bench",
+    body: wire::LENGTH,
     connections: 64,
     streams: 1,
     reuse: Connections::Kept,
@@ -81,6 +89,56 @@ const MESH: Case = Case {
 
 const CASES: &[Case] = &[
     SINGLE,
+    Case {
+        name: "h1-1",
+        title: "the same, 1 connection",
+        connections: 1,
+        ..SINGLE
+    },
+    Case {
+        name: "h1-1000",
+        title: "the same, 1,000 connections",
+        connections: 1000,
+        ..SINGLE
+    },
+    Case {
+        name: "h1-10kB",
+        title: "the same, 10 kB",
+        path: "/bench/size/10000",
+        body: 10_000,
+        ..SINGLE
+    },
+    Case {
+        name: "h1-1MB",
+        title: "the same, 1 MB",
+        path: "/bench/size/1000000",
+        body: 1_000_000,
+        ..SINGLE
+    },
+    Case {
+        name: "h1-new",
+        title: "the same, a new connection for each request",
+        reuse: Connections::New,
+        ..SINGLE
+    },
+    Case {
+        name: "routes-100",
+        title: "the same, 100 prefix routes, the last one matched",
+        door: Door::Routes100,
+        ..SINGLE
+    },
+    Case {
+        name: "routes-5000",
+        title: "the same, 5,000 prefix routes, the last one matched",
+        door: Door::Routes5000,
+        ..SINGLE
+    },
+    Case {
+        name: "split",
+        title: "the same, split 90/10",
+        door: Door::Split,
+        ..SINGLE
+    },
     MESH,
     Case {
         name: "mesh-l7-paced",
@@ -151,6 +209,7 @@ mod tests {
         };
         assert_eq!(names(&[]).len(), CASES.len());
         assert_eq!(names(&["h1"]), ["h1"]);
+        assert_eq!(names(&["h1-10"]), ["h1-1000", "h1-10kB"]);
         assert_eq!(names(&["mesh-l4-p"]), ["mesh-l4-paced"]);
         assert_eq!(names(&["mesh-l4", "mesh-l7-n"]), ["mesh-l7-new", "mesh-l4"]);
         assert!(chosen(&["quic".to_owned()]).is_err());

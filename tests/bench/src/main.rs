@@ -9,12 +9,14 @@
 //! this process, which is client and server of all of them, has another. What is told is the proxies' CPU time for each unit of
 //! work, from the kernel's own counters. It judges nothing: no figure makes it fail, only a path that is not what it claims to be does.
 
+mod bars;
 mod cases;
 mod counters;
 mod engine;
 mod envoy;
 mod heddle;
 mod machine;
+mod memory;
 mod paths;
 mod report;
 mod rounds;
@@ -122,6 +124,7 @@ fn inside(arguments: &Arguments) -> anyhow::Result<()> {
         cases,
         cores,
     };
+    let memory = memory::measure(&running.paths)?;
     let measured = rounds::run(&plan, &running.paths)?;
     let report = Report::new(
         machine,
@@ -129,6 +132,7 @@ fn inside(arguments: &Arguments) -> anyhow::Result<()> {
         &plan,
         &running.paths,
         measured,
+        memory,
         begin.elapsed(),
     );
     report.write(&arguments.out)?;

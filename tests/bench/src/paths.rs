@@ -52,7 +52,7 @@ impl MeasuredPath {
         for (door, target) in &self.doors {
             let exchange = match door {
                 Door::MeshBytes => Exchange::Bytes,
-                Door::MeshHttp | Door::Plain => Exchange::Http,
+                _ => Exchange::Http,
             };
             self.check_door(*door, *target, exchange)
                 .with_context(|| format!("{door:?}"))?;

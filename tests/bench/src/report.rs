@@ -6,10 +6,12 @@ use anyhow::Context;
 use serde::Serialize;
 
 use crate::{
+    bars,
     cases::Case,
     envoy::ENVOY_PATH,
     heddle::{HEDDLE_PATH, READING_PATH},
     machine::{Machine, load_average},
+    memory::{self, Resident},
     paths::MeasuredPath,
     rounds::{Measurement, Plan},
     single::{HAPROXY_PATH, NGINX_PATH},
@@ -28,17 +30,18 @@ pub(crate) struct Report {
     seconds_of_the_run: f64,
     rows: Vec<Row>,
     ratios: Vec<Ratio>,
+    memory: Vec<Resident>,
     /// Every single measurement.
     measurements: Vec<Measurement>,
 }
 
 /// One case on one path, over all rounds.
 #[derive(Debug, Serialize)]
-struct Row {
+pub(crate) struct Row {
     case: &'static str,
     title: &'static str,
     path: &'static str,
-    cpu_us: Option<Spread>,
+    pub(crate) cpu_us: Option<Spread>,
     p50_ms: Spread,
     p99_ms: Spread,
     rate: Spread,
@@ -61,8 +64,8 @@ struct Ratio {
 
 /// Over the rounds.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
-struct Spread {
-    median: f64,
+pub(crate) struct Spread {
+    pub(crate) median: f64,
     min: f64,
     max: f64,
 }
@@ -114,6 +117,7 @@ impl Report {
         plan: &Plan,
         paths: &[MeasuredPath],
         measurements: Vec<Measurement>,
+        memory: Vec<Resident>,
         took: Duration,
     ) -> Self {
         let rows: Vec<_> = plan
@@ -142,6 +146,7 @@ impl Report {
             seconds_of_the_run: took.as_secs_f64().round(),
             rows,
             ratios,
+            memory,
             measurements,
         }
     }
@@ -187,6 +192,8 @@ impl Report {
                 text += &ratio.markdown();
             }
         }
+        text += &memory::markdown(&self.memory);
+        text += &bars::markdown(&self.rows, &self.memory);
         text
     }
 
@@ -205,6 +212,10 @@ impl Report {
 }
 
 impl Row {
+    pub(crate) fn is_of(&self, case: &str, path: &str) -> bool {
+        self.case == case && self.path == path
+    }
+
     fn of(case: &Case, path: &'static str, measurements: &[Measurement]) -> Option<Self> {
         let fits = |measured: &&Measurement| measured.case == case.name && measured.path == path;
         let all: Vec<_> = measurements.iter().filter(fits).collect();

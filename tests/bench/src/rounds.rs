@@ -86,7 +86,7 @@ fn tell(plan: &Plan, measured: &Measurement) {
 /// The client's half of a case's exchanges on one connection.
 fn talk(case: &Case) -> Box<dyn Talk> {
     match case.exchange {
-        Exchange::Http => Box::new(H1Client::new(case.path, wire::LENGTH)),
+        Exchange::Http => Box::new(H1Client::new(case.path, case.body)),
         Exchange::Bytes => Box::new(EchoClient::new(wire::bytes("load"))),
     }
 }
@@ -127,7 +127,8 @@ fn measure(
         observed.after.0.saturating_sub(observed.before.0),
         observed.after.1.saturating_sub(observed.before.1),
     );
-    let has_proxies = !path.proxies.is_empty();
+    // Nothing can be said for each answer where there was none.
+    let has_cost = !path.proxies.is_empty() && observed.answered > 0;
     let milliseconds = |quantile| observed.latencies.value_at_quantile(quantile) as f64 / 1000.0;
     Ok(Measurement {
         case: case.name,
@@ -135,7 +136,7 @@ fn measure(
         round,
         answered: observed.answered,
         rate: observed.answered as f64 / observed.span.as_secs_f64(),
-        cpu_us: has_proxies.then(|| cpu.as_secs_f64() * 1e6 / observed.answered.max(1) as f64),
+        cpu_us: has_cost.then(|| cpu.as_secs_f64() * 1e6 / observed.answered as f64),
         p50_ms: milliseconds(0.5),
         p99_ms: milliseconds(0.99),
         disturbance: busy.saturating_sub(cpu).as_secs_f64() / observed.span.as_secs_f64(),

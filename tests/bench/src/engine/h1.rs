@@ -1,6 +1,6 @@
 //! HTTP/1.1, both ends.
 
-use std::{collections::HashMap, io};
+use std::{cell::RefCell, collections::HashMap, io, rc::Rc};
 
 use super::Talk;
 use crate::wire;
@@ -80,7 +80,16 @@ impl Talk for H1Client {
 /// A server that answers each GET; how long the body is the path says (`/size/10000`), else [`wire::LENGTH`] bytes.
 #[derive(Default)]
 pub(super) struct H1Server {
-    answers: HashMap<usize, Vec<u8>>,
+    answers: Answers,
+}
+
+/// By the length of their bodies; shared by the connections of a server.
+pub(super) type Answers = Rc<RefCell<HashMap<usize, Vec<u8>>>>;
+
+impl H1Server {
+    pub(super) fn new(answers: Answers) -> Self {
+        Self { answers }
+    }
 }
 
 impl Talk for H1Server {
@@ -91,10 +100,11 @@ impl Talk for H1Server {
         _answered: &mut Vec<usize>,
     ) -> io::Result<usize> {
         let mut used = 0;
+        let mut answers = self.answers.borrow_mut();
         // Requests have no bodies.
         while let Some(end) = wire::end_of_head(&input[used..]) {
             let length = wire::wanted_length(&input[used..used + end]);
-            let answer = self.answers.entry(length);
+            let answer = answers.entry(length);
             output.extend_from_slice(answer.or_insert_with(|| wire::answer(length)));
             used += end;
         }

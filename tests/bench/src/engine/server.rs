@@ -8,7 +8,7 @@ use super::{
     Talk,
     connection::{CHUNK, Connection},
     echo::EchoServer,
-    h1::H1Server,
+    h1::{Answers, H1Server},
 };
 
 /// What a port speaks.
@@ -21,9 +21,9 @@ pub(crate) enum Serves {
 }
 
 impl Serves {
-    fn talk(self) -> Box<dyn Talk> {
+    fn talk(self, answers: &Answers) -> Box<dyn Talk> {
         match self {
-            Self::H1 => Box::new(H1Server::default()),
+            Self::H1 => Box::new(H1Server::new(Answers::clone(answers))),
             Self::Echo => Box::new(EchoServer),
         }
     }
@@ -43,6 +43,7 @@ pub(crate) fn serve(listener: TcpListener, serves: Serves) -> io::Result<()> {
             listener,
             epoll,
             serves,
+            answers: Answers::default(),
             connections: Vec::new(),
             free: Vec::new(),
         };
@@ -58,6 +59,7 @@ struct Server {
     listener: TcpListener,
     epoll: OwnedFd,
     serves: Serves,
+    answers: Answers,
     connections: Vec<Option<Connection>>,
     /// Places in `connections`.
     free: Vec<usize>,
@@ -102,7 +104,7 @@ impl Server {
                 self.connections.push(None);
                 self.connections.len() - 1
             });
-            let talk = self.serves.talk();
+            let talk = self.serves.talk(&self.answers);
             self.connections[place] = Some(Connection::new(&self.epoll, stream, place, talk)?);
         }
     }

@@ -21,12 +21,14 @@ pub(super) fn start(
 ) -> anyhow::Result<MeasuredPath> {
     let ports = Ports::ENVOY;
     let mut command = Site::here(program, cores);
-    command.args(resources::fixed(ports, doors).envoy(&folder.join("envoy.pb"))?);
+    command.args(
+        resources::fixed(ports, doors).envoy(&folder.join(format!("envoy-{}.pb", doors.len())))?,
+    );
     Ok(MeasuredPath {
         name: ENVOY_PATH,
         version: version(program)?,
         client: None,
         doors: ports.doors(doors),
-        proxies: vec![site.start("single-envoy", command)?],
+        proxies: vec![site.start(&format!("single-envoy-{}", doors.len()), command)?],
     })
 }

@@ -31,9 +31,10 @@ pub(super) fn start(
     let ports = Ports::HEDDLE;
     let node_proxy = program(programs, "heddle-node-proxy")?;
     let fixed = resources::fixed(ports, doors);
+    let folder = folder.join(format!("heddle-{}", doors.len()));
     let mut command = Site::here(&node_proxy, cores);
     command
-        .args(runtime.block_on(fixed.node_proxy(&folder.join("heddle")))?)
+        .args(runtime.block_on(fixed.node_proxy(&folder))?)
         .args(["--metrics-listen", "127.0.0.1:0"])
         .args(["--log", LOG]);
     Ok(MeasuredPath {
@@ -41,6 +42,6 @@ pub(super) fn start(
         version: version(&node_proxy)?,
         client: None,
         doors: ports.doors(doors),
-        proxies: vec![site.start("single-heddle", command)?],
+        proxies: vec![site.start(&format!("single-heddle-{}", doors.len()), command)?],
     })
 }

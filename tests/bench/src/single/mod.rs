@@ -37,6 +37,9 @@ pub(crate) struct Peers {
 /// Where the server speaks HTTP/1.1.
 const SERVER_H1: u16 = 20_001;
 
+/// The doors of the process that has few routes.
+const FEW_ROUTES: [Door; 3] = [Door::Plain, Door::Routes100, Door::Split];
+
 /// Ports of a proxy: each door has its own, so that all proxies can listen at the same time.
 #[derive(Clone, Copy, Debug)]
 struct Ports(u16);
@@ -81,18 +84,19 @@ impl Single {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, SERVER_H1));
         serve(listener.context("the server's port")?, Serves::H1)?;
         let runtime = heddle::runtime()?;
-        let doors = [Door::Plain];
-        let mut paths = vec![heddle::start(
-            site, programs, cores, &runtime, &folder, &doors,
-        )?];
-        if let Some(program) = &peers.envoy {
-            paths.push(envoy::start(site, program, cores, &folder, &doors)?);
+        let mut paths = Vec::new();
+        for doors in [&FEW_ROUTES[..], &[Door::Routes5000]] {
+            let heddle = heddle::start(site, programs, cores, &runtime, &folder, doors)?;
+            paths.push(heddle);
+            if let Some(program) = &peers.envoy {
+                paths.push(envoy::start(site, program, cores, &folder, doors)?);
+            }
         }
         if let Some(program) = &peers.haproxy {
-            paths.push(others::haproxy(site, program, cores, &folder, &doors)?);
+            paths.push(others::haproxy(site, program, cores, &folder)?);
         }
         if let Some(program) = &peers.nginx {
-            paths.push(others::nginx(site, program, cores, &folder, &doors)?);
+            paths.push(others::nginx(site, program, cores, &folder)?);
         }
         Ok(Self {
             paths,

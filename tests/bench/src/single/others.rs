@@ -20,13 +20,12 @@ const NGINX: &str = include_str!("../../peers/nginx.conf");
 pub(crate) const HAPROXY_PATH: &str = "haproxy";
 pub(crate) const NGINX_PATH: &str = "nginx";
 
-/// Starts haproxy with those of these doors that it has.
+/// Starts haproxy with the door that it has.
 pub(super) fn haproxy(
     site: &mut Site,
     program: &Path,
     cores: &Cores,
     folder: &Path,
-    doors: &[Door],
 ) -> anyhow::Result<MeasuredPath> {
     let file = folder.join("haproxy.cfg");
     fs::write(&file, filled(HAPROXY, Ports::HAPROXY))?;
@@ -34,16 +33,15 @@ pub(super) fn haproxy(
     command.arg("-db").arg("-f").arg(&file);
     let version = first_line(program, "-v")?;
     let pid = site.start("single-haproxy", command)?;
-    Ok(path(HAPROXY_PATH, version, Ports::HAPROXY, doors, pid))
+    Ok(path(HAPROXY_PATH, version, Ports::HAPROXY, pid))
 }
 
-/// Starts nginx with those of these doors that it has.
+/// Starts nginx with the door that it has.
 pub(super) fn nginx(
     site: &mut Site,
     program: &Path,
     cores: &Cores,
     folder: &Path,
-    doors: &[Door],
 ) -> anyhow::Result<MeasuredPath> {
     let file = folder.join("nginx.conf");
     fs::write(&file, filled(NGINX, Ports::NGINX))?;
@@ -52,21 +50,15 @@ pub(super) fn nginx(
     command.arg("-e").arg("stderr");
     let version = first_line(program, "-v")?;
     let pid = site.start("single-nginx", command)?;
-    Ok(path(NGINX_PATH, version, Ports::NGINX, doors, pid))
+    Ok(path(NGINX_PATH, version, Ports::NGINX, pid))
 }
 
-fn path(
-    name: &'static str,
-    version: String,
-    ports: Ports,
-    doors: &[Door],
-    pid: Pid,
-) -> MeasuredPath {
+fn path(name: &'static str, version: String, ports: Ports, pid: Pid) -> MeasuredPath {
     MeasuredPath {
         name,
         version,
         client: None,
-        doors: ports.doors(doors),
+        doors: ports.doors(&[Door::Plain]),
         proxies: vec![pid],
     }
 }

@@ -3,17 +3,21 @@
 use std::net::Ipv4Addr;
 
 use heddle_interop_xds::fixed::{Fixed, messages};
-use heddle_proto::envoy::{
-    config::{
-        listener::v3::Listener,
-        route::v3::{
-            Route, RouteAction, RouteConfiguration, RouteMatch, VirtualHost, route::Action,
-            route_action::ClusterSpecifier, route_match::PathSpecifier,
+use heddle_proto::{
+    envoy::{
+        config::{
+            listener::v3::Listener,
+            route::v3::{
+                Route, RouteAction, RouteConfiguration, RouteMatch, VirtualHost, WeightedCluster,
+                route::Action, route_action::ClusterSpecifier, route_match::PathSpecifier,
+                weighted_cluster::ClusterWeight,
+            },
+        },
+        extensions::filters::network::http_connection_manager::v3::{
+            HttpConnectionManager, http_connection_manager::RouteSpecifier,
         },
     },
-    extensions::filters::network::http_connection_manager::v3::{
-        HttpConnectionManager, http_connection_manager::RouteSpecifier,
-    },
+    google::protobuf::UInt32Value,
 };
 
 use super::{Ports, SERVER_H1};
@@ -22,12 +26,17 @@ use crate::{cases::Door, wire};
 /// The cluster with the HTTP/1.1 server.
 const H1: &str = "h1";
 
+/// The same server, as what a tenth of a split goes to.
+const CANARY: &str = "canary";
+
 /// A proxy's listeners, one for each door, and where they lead.
 pub(super) fn fixed(ports: Ports, doors: &[Door]) -> Fixed {
     let listener = |door: &Door| listener(*door, ports.of(*door));
     Fixed {
         listeners: doors.iter().map(listener).collect(),
-        clusters: vec![messages::cluster(H1, Some(SERVER_H1))],
+        clusters: [H1, CANARY]
+            .map(|name| messages::cluster(name, Some(SERVER_H1)))
+            .into(),
     }
 }
 
@@ -47,11 +56,38 @@ fn routes(door: Door) -> RouteConfiguration {
         virtual_hosts: vec![VirtualHost {
             name: "server".to_owned(),
             domains: vec![wire::HOST.to_owned()],
-            routes: vec![route(wire::ROUTED, to(H1))],
+            routes: table(door),
             ..VirtualHost::default()
         }],
         ..RouteConfiguration::default()
     }
+}
+
+/// The last one matches what is asked.
+fn table(door: Door) -> Vec<Route> {
+    let others = match door {
+        Door::Routes100 => 99,
+        Door::Routes5000 => 4999,
+        _ => 0,
+    };
+    let target = match door {
+        Door::Split => split(),
+        _ => to(H1),
+    };
+    let others = (0..others).map(|number| route(&format!("/route-{number:04}/"), to(H1)));
+    others.chain([route(wire::ROUTED, target)]).collect()
+}
+
+fn split() -> ClusterSpecifier {
+    let share = |(name, weight): (&str, u32)| ClusterWeight {
+        name: name.to_owned(),
+        weight: Some(UInt32Value { value: weight }),
+        ..ClusterWeight::default()
+    };
+    ClusterSpecifier::WeightedClusters(WeightedCluster {
+        clusters: [(H1, 90), (CANARY, 10)].map(share).into(),
+        ..WeightedCluster::default()
+    })
 }
 
 fn to(cluster: &str) -> ClusterSpecifier {
