@@ -25,6 +25,12 @@ const BARS: &[Bar] = &[
         1.2,
     ),
     (
+        "HTTP/2 to HTTP/1.1, one proxy, beside Envoy",
+        ["h2-h1", HEDDLE_PATH],
+        ["h2-h1", ENVOY_PATH],
+        0.37,
+    ),
+    (
         "5,000 routes, beside one route",
         ["routes-5000", HEDDLE_PATH],
         ["h1", HEDDLE_PATH],

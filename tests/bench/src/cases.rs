@@ -45,6 +45,10 @@ pub(crate) enum Door {
     Routes5000,
     /// The same with a route that is split 90/10.
     Split,
+    /// HTTP/2 to HTTP/1.1, one route.
+    Http2ToHttp1,
+    /// HTTP/2 to HTTP/2, one route.
+    Http2,
 }
 
 impl Door {
@@ -78,7 +82,18 @@ const SINGLE: Case = Case {
     with_control: false,
 };
 
-/// Two proxies, the same.
+/// One proxy, HTTP/2 from the client: as many requests at once as 256 connections of HTTP/1.1 have.
+const HTTP2: Case = Case {
+    name: "h2-h1",
+    title: "HTTP/2 to HTTP/1.1, 100 B, 16 connections, 16 streams on each",
+    door: Door::Http2ToHttp1,
+    exchange: Exchange::Http2,
+    connections: 16,
+    streams: 16,
+    ..SINGLE
+};
+
+/// Two proxies, the same as [`SINGLE`].
 const MESH: Case = Case {
     name: "mesh-l7",
     title: "mesh, HTTP/1.1, full speed",
@@ -139,7 +154,36 @@ const CASES: &[Case] = &[
         door: Door::Split,
         ..SINGLE
     },
+    HTTP2,
+    Case {
+        name: "h2-h2",
+        title: "HTTP/2 to HTTP/2, the same",
+        door: Door::Http2,
+        ..HTTP2
+    },
+    Case {
+        name: "grpc-unary",
+        title: "gRPC, unary calls, the same",
+        door: Door::Http2,
+        exchange: Exchange::GrpcUnary,
+        path: "/bench.Echo/Unary",
+        ..HTTP2
+    },
+    Case {
+        name: "grpc-stream",
+        title: "gRPC, messages of calls that go on, the same",
+        door: Door::Http2,
+        exchange: Exchange::GrpcStream,
+        path: "/bench.Echo/Stream",
+        ..HTTP2
+    },
     MESH,
+    Case {
+        name: "mesh-l7-64",
+        title: "mesh, HTTP/1.1, 64 connections",
+        connections: 64,
+        ..MESH
+    },
     Case {
         name: "mesh-l7-paced",
         title: "mesh, HTTP/1.1, 2,000 requests/s",
@@ -156,6 +200,12 @@ const CASES: &[Case] = &[
         ..MESH
     },
     MESH_BYTES,
+    Case {
+        name: "mesh-l4-64",
+        title: "mesh, bytes, 64 connections",
+        connections: 64,
+        ..MESH_BYTES
+    },
     Case {
         name: "mesh-l4-paced",
         title: "mesh, bytes, 2,000 exchanges/s",

@@ -14,6 +14,7 @@ use nix::unistd::Pid;
 
 use crate::{
     cases::Door,
+    engine,
     wire::{self, Exchange, NOT_ROUTED, ROUTED},
 };
 
@@ -52,6 +53,9 @@ impl MeasuredPath {
         for (door, target) in &self.doors {
             let exchange = match door {
                 Door::MeshBytes => Exchange::Bytes,
+                Door::Http2ToHttp1 => Exchange::Http2,
+                // What it serves in all: a call needs both directions, and trailers.
+                Door::Http2 => Exchange::GrpcUnary,
                 _ => Exchange::Http,
             };
             self.check_door(*door, *target, exchange)
@@ -65,8 +69,8 @@ impl MeasuredPath {
         if door.is_mesh() {
             self.check_encryption(target, exchange)?;
         }
-        if exchange == Exchange::Http {
-            self.check_routes(target)?;
+        if exchange != Exchange::Bytes {
+            self.check_routes(target, exchange)?;
         }
         Ok(())
     }
@@ -78,6 +82,9 @@ impl MeasuredPath {
         path: &str,
         mark: &str,
     ) -> anyhow::Result<()> {
+        if exchange.is_http2() {
+            return self.as_client(|| engine::once_h2(target, exchange, path))?;
+        }
         self.as_client(|| {
             let mut stream = TcpStream::connect_timeout(&target, PATIENCE_ONCE)?;
             stream.set_read_timeout(Some(PATIENCE_ONCE))?;
@@ -86,13 +93,12 @@ impl MeasuredPath {
         Ok(())
     }
 
-    fn check_routes(&self, target: SocketAddr) -> anyhow::Result<()> {
-        match self.once(target, Exchange::Http, NOT_ROUTED, "") {
+    fn check_routes(&self, target: SocketAddr, exchange: Exchange) -> anyhow::Result<()> {
+        match self.once(target, exchange, NOT_ROUTED, "") {
             Ok(()) => ensure!(self.proxies.is_empty(), "a path without a route was served"),
             Err(error) => {
-                let is_refused = error.to_string().starts_with("HTTP/1.1 404");
                 ensure!(
-                    is_refused && !self.proxies.is_empty(),
+                    is_not_found(&error) && !self.proxies.is_empty(),
                     "instead of 404: {error}"
                 );
             }
@@ -128,4 +134,12 @@ impl MeasuredPath {
         );
         Ok(())
     }
+}
+
+/// In gRPC it is `UNIMPLEMENTED`, with the HTTP status that says that all is well (its HTTP/2 protocol, "HTTP2 Transport Mapping").
+fn is_not_found(error: &anyhow::Error) -> bool {
+    let text = error.to_string();
+    ["HTTP/1.1 404", "HTTP/2 404", "grpc-status \"12\""]
+        .iter()
+        .any(|refusal| text.starts_with(refusal))
 }

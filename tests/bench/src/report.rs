@@ -46,6 +46,8 @@ pub(crate) struct Row {
     p99_ms: Spread,
     rate: Spread,
     failed: u64,
+    /// How much of their core the proxies used, 0 to 1.
+    used: Option<Spread>,
     resident_mb: Option<Spread>,
 }
 
@@ -181,8 +183,8 @@ impl Report {
             self.load_after,
             self.disturbances(),
         );
-        text += "| case | path | CPU, us per answer | p50 ms | p99 ms | answers/s | failed | memory, MB |\n";
-        text += "|---|---|---|---|---|---|---|---|\n";
+        text += "| case | path | CPU, us per answer | p50 ms | p99 ms | answers/s | core used, % | failed | memory, MB |\n";
+        text += "|---|---|---|---|---|---|---|---|---|\n";
         for row in &self.rows {
             text += &row.markdown();
         }
@@ -230,6 +232,7 @@ impl Row {
             p99_ms: spread(|one| one.p99_ms)?,
             rate: spread(|one| one.rate)?,
             failed: all.iter().flat_map(|one| one.failed.values()).sum(),
+            used: Spread::of(all.iter().filter_map(|one| one.used)),
             resident_mb: resident.filter(|spread| spread.max > 0.0),
         })
     }
@@ -237,13 +240,14 @@ impl Row {
     fn markdown(&self) -> String {
         let or_dash = |text: Option<String>| text.unwrap_or_else(|| "-".to_owned());
         format!(
-            "| {} | {} | {} | {:.2} | {:.2} | {:.0} | {} | {} |\n",
+            "| {} | {} | {} | {:.2} | {:.2} | {:.0} | {} | {} | {} |\n",
             self.title,
             self.path,
             or_dash(self.cpu_us.map(|cpu| cpu.to_string())),
             self.p50_ms,
             self.p99_ms,
             self.rate,
+            or_dash(self.used.map(|used| format!("{:.0}", used.median * 100.0))),
             self.failed,
             or_dash(
                 self.resident_mb
@@ -316,6 +320,7 @@ mod tests {
             cpu_us: Some(cpu),
             p50_ms: 1.0,
             p99_ms: 2.0,
+            used: None,
             disturbance: 0.0,
             memory: crate::counters::Memory::default(),
         };

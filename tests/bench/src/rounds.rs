@@ -8,7 +8,7 @@ use serde::Serialize;
 use crate::{
     cases::{Case, Connections},
     counters::{Memory, cpu_time},
-    engine::{self, EchoClient, H1Client, Load, Pace, Talk},
+    engine::{self, EchoClient, H1Client, H2Load, Load, Observed, Pace, Talk},
     machine::Cores,
     paths::MeasuredPath,
     wire::{self, Exchange},
@@ -38,6 +38,8 @@ pub(crate) struct Measurement {
     pub(crate) cpu_us: Option<f64>,
     pub(crate) p50_ms: f64,
     pub(crate) p99_ms: f64,
+    /// How much of their core the proxies used, 0 to 1. Well below 1 at full speed, client and server were what bounded it.
+    pub(crate) used: Option<f64>,
     /// How much of the proxies' core went to others, 0 to 1: what disturbed.
     pub(crate) disturbance: f64,
     /// Memory of both proxies at the end.
@@ -86,8 +88,8 @@ fn tell(plan: &Plan, measured: &Measurement) {
 /// The client's half of a case's exchanges on one connection.
 fn talk(case: &Case) -> Box<dyn Talk> {
     match case.exchange {
-        Exchange::Http => Box::new(H1Client::new(case.path, case.body)),
         Exchange::Bytes => Box::new(EchoClient::new(wire::bytes("load"))),
+        _ => Box::new(H1Client::new(case.path, case.body)),
     }
 }
 
@@ -104,14 +106,24 @@ fn in_a_thread<T: Send>(work: impl FnOnce() -> anyhow::Result<T> + Send) -> anyh
     })
 }
 
-fn measure(
+/// The load of a case.
+fn drive<T>(
     case: &Case,
-    path: &MeasuredPath,
     target: SocketAddr,
-    round: u16,
     plan: &Plan,
-) -> anyhow::Result<Measurement> {
-    let counters = || Ok((cpu_time(&path.proxies)?, plan.cores.busy_time()?));
+    counters: impl Fn() -> anyhow::Result<T>,
+) -> anyhow::Result<Observed<T>> {
+    if case.exchange.is_http2() {
+        let load = H2Load {
+            target,
+            connections: case.connections,
+            streams: case.streams,
+            span: plan.span,
+            exchange: case.exchange,
+            path: case.path,
+        };
+        return engine::run_h2(&load, counters);
+    }
     let talk = || talk(case);
     let load = Load {
         target,
@@ -122,7 +134,18 @@ fn measure(
         span: plan.span,
         talk: &talk,
     };
-    let observed = in_a_thread(|| path.as_client(|| engine::run(&load, counters))?)?;
+    engine::run(&load, counters)
+}
+
+fn measure(
+    case: &Case,
+    path: &MeasuredPath,
+    target: SocketAddr,
+    round: u16,
+    plan: &Plan,
+) -> anyhow::Result<Measurement> {
+    let counters = || Ok((cpu_time(&path.proxies)?, plan.cores.busy_time()?));
+    let observed = in_a_thread(|| path.as_client(|| drive(case, target, plan, counters))?)?;
     let (cpu, busy) = (
         observed.after.0.saturating_sub(observed.before.0),
         observed.after.1.saturating_sub(observed.before.1),
@@ -139,6 +162,7 @@ fn measure(
         cpu_us: has_cost.then(|| cpu.as_secs_f64() * 1e6 / observed.answered as f64),
         p50_ms: milliseconds(0.5),
         p99_ms: milliseconds(0.99),
+        used: has_cost.then(|| cpu.as_secs_f64() / observed.span.as_secs_f64()),
         disturbance: busy.saturating_sub(cpu).as_secs_f64() / observed.span.as_secs_f64(),
         memory: Memory::of(&path.proxies)?,
         failed: observed.failed,

@@ -12,6 +12,19 @@ pub(crate) enum Exchange {
     Http,
     /// 100 bytes there and the same back.
     Bytes,
+    /// A GET of HTTP/2; the answer has a body of 100 bytes.
+    Http2,
+    /// A gRPC call, 100 bytes there and back.
+    GrpcUnary,
+    /// A message of a gRPC call that goes on in both directions, 100 bytes there and back.
+    GrpcStream,
+}
+
+impl Exchange {
+    /// Whether it goes over HTTP/2.
+    pub(crate) fn is_http2(self) -> bool {
+        matches!(self, Self::Http2 | Self::GrpcUnary | Self::GrpcStream)
+    }
 }
 
 /// The path that all proxies route to the server.
@@ -68,7 +81,7 @@ pub(crate) fn bytes(mark: &str) -> Vec<u8> {
     format!("{mark:-<LENGTH$}").into_bytes()
 }
 
-/// A client's half of exchanges on one path, without the connection.
+/// A client's half of exchanges of HTTP/1.1 or bytes on one path, without the connection.
 #[derive(Clone, Debug)]
 pub(crate) struct Client {
     exchange: Exchange,
@@ -80,8 +93,8 @@ impl Client {
     /// For requests to a path, or for bytes; `mark` is sent along with every one.
     pub(crate) fn new(exchange: Exchange, path: &str, mark: &str) -> Self {
         let request = match exchange {
-            Exchange::Http => request(path, mark),
             Exchange::Bytes => bytes(mark),
+            _ => request(path, mark),
         };
         Self {
             exchange,
@@ -94,7 +107,6 @@ impl Client {
     pub(crate) fn once(&mut self, stream: &mut TcpStream) -> io::Result<()> {
         stream.write_all(&self.request)?;
         match self.exchange {
-            Exchange::Http => self.read_answer(stream),
             Exchange::Bytes => {
                 let back = &mut self.buffer[..self.request.len()];
                 stream.read_exact(back)?;
@@ -103,6 +115,7 @@ impl Client {
                 }
                 Ok(())
             }
+            _ => self.read_answer(stream),
         }
     }
 

@@ -24,13 +24,13 @@ use super::{
 };
 
 /// The same load before the measurement begins: connections are opened, pools are filled.
-const WARM_UP: Duration = Duration::from_millis(500);
+pub(super) const WARM_UP: Duration = Duration::from_millis(500);
 /// So many errors in one measurement mean that there is nothing to measure.
-const FAILURES: u64 = 1000;
+pub(super) const FAILURES: u64 = 1000;
 /// Nothing is waited for longer than this, so that the end of a measurement is seen.
 const LOOK: Duration = Duration::from_millis(50);
 /// For a connection.
-const PATIENCE: Duration = Duration::from_secs(5);
+pub(super) const PATIENCE: Duration = Duration::from_secs(5);
 
 /// How often something is asked.
 #[derive(Clone, Copy, Debug, PartialEq)]

@@ -5,7 +5,10 @@
 
 mod connection;
 mod echo;
+mod grpc;
 mod h1;
+mod h2_load;
+mod h2_server;
 mod load;
 mod server;
 
@@ -13,7 +16,9 @@ use std::io;
 
 pub(crate) use echo::EchoClient;
 pub(crate) use h1::H1Client;
-pub(crate) use load::{Load, Pace, run};
+pub(crate) use h2_load::{H2Load, once_h2, run_h2};
+pub(crate) use h2_server::serve_h2;
+pub(crate) use load::{Load, Observed, Pace, run};
 pub(crate) use server::{Serves, serve};
 
 /// One end of a protocol on one connection, without the connection.

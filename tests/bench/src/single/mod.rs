@@ -20,7 +20,7 @@ use tokio::runtime::Runtime;
 
 use crate::{
     cases::Door,
-    engine::{Serves, serve},
+    engine::{Serves, serve, serve_h2},
     machine::Cores,
     paths::MeasuredPath,
     site::{FOLDER, Site},
@@ -36,9 +36,17 @@ pub(crate) struct Peers {
 
 /// Where the server speaks HTTP/1.1.
 const SERVER_H1: u16 = 20_001;
+/// Where it speaks HTTP/2.
+const SERVER_H2: u16 = 20_002;
 
 /// The doors of the process that has few routes.
-const FEW_ROUTES: [Door; 3] = [Door::Plain, Door::Routes100, Door::Split];
+const FEW_ROUTES: [Door; 5] = [
+    Door::Plain,
+    Door::Routes100,
+    Door::Split,
+    Door::Http2ToHttp1,
+    Door::Http2,
+];
 
 /// Ports of a proxy: each door has its own, so that all proxies can listen at the same time.
 #[derive(Clone, Copy, Debug)]
@@ -83,6 +91,8 @@ impl Single {
         fs::create_dir_all(&folder)?;
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, SERVER_H1));
         serve(listener.context("the server's port")?, Serves::H1)?;
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, SERVER_H2));
+        serve_h2(listener.context("the HTTP/2 server's port")?)?;
         let runtime = heddle::runtime()?;
         let mut paths = Vec::new();
         for doors in [&FEW_ROUTES[..], &[Door::Routes5000]] {

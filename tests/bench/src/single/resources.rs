@@ -4,8 +4,11 @@ use std::net::Ipv4Addr;
 
 use heddle_interop_xds::fixed::{Fixed, messages};
 use heddle_proto::{
+    Name,
     envoy::{
         config::{
+            cluster::v3::Cluster,
+            core::v3::Http2ProtocolOptions,
             listener::v3::Listener,
             route::v3::{
                 Route, RouteAction, RouteConfiguration, RouteMatch, VirtualHost, WeightedCluster,
@@ -13,30 +16,61 @@ use heddle_proto::{
                 weighted_cluster::ClusterWeight,
             },
         },
-        extensions::filters::network::http_connection_manager::v3::{
-            HttpConnectionManager, http_connection_manager::RouteSpecifier,
+        extensions::{
+            filters::network::http_connection_manager::v3::{
+                HttpConnectionManager, http_connection_manager::RouteSpecifier,
+            },
+            upstreams::http::v3::{
+                HttpProtocolOptions,
+                http_protocol_options::{
+                    ExplicitHttpConfig, UpstreamProtocolOptions,
+                    explicit_http_config::ProtocolConfig,
+                },
+            },
         },
     },
-    google::protobuf::UInt32Value,
+    google::protobuf::{Duration, UInt32Value},
+    pack,
 };
 
-use super::{Ports, SERVER_H1};
+use super::{Ports, SERVER_H1, SERVER_H2};
 use crate::{cases::Door, wire};
 
 /// The cluster with the HTTP/1.1 server.
 const H1: &str = "h1";
 
-/// The same server, as what a tenth of a split goes to.
+/// The cluster with the HTTP/2 server.
+const H2: &str = "h2";
+
+/// The HTTP/1.1 server once more, as what a tenth of a split goes to.
 const CANARY: &str = "canary";
 
 /// A proxy's listeners, one for each door, and where they lead.
 pub(super) fn fixed(ports: Ports, doors: &[Door]) -> Fixed {
     let listener = |door: &Door| listener(*door, ports.of(*door));
+    let clusters = [H1, CANARY].map(|name| messages::cluster(name, Some(SERVER_H1)));
     Fixed {
         listeners: doors.iter().map(listener).collect(),
-        clusters: [H1, CANARY]
-            .map(|name| messages::cluster(name, Some(SERVER_H1)))
-            .into(),
+        clusters: clusters.into_iter().chain([http2_cluster()]).collect(),
+    }
+}
+
+/// Spoken to in HTTP/2, whatever the client speaks.
+fn http2_cluster() -> Cluster {
+    let options = HttpProtocolOptions {
+        upstream_protocol_options: Some(UpstreamProtocolOptions::ExplicitHttpConfig(
+            ExplicitHttpConfig {
+                protocol_config: Some(ProtocolConfig::Http2ProtocolOptions(
+                    Http2ProtocolOptions::default(),
+                )),
+            },
+        )),
+        ..HttpProtocolOptions::default()
+    };
+    let options = (HttpProtocolOptions::full_name(), pack(&options));
+    Cluster {
+        typed_extension_protocol_options: [options].into(),
+        ..messages::cluster(H2, Some(SERVER_H2))
     }
 }
 
@@ -72,6 +106,7 @@ fn table(door: Door) -> Vec<Route> {
     };
     let target = match door {
         Door::Split => split(),
+        Door::Http2 => to(H2),
         _ => to(H1),
     };
     let others = (0..others).map(|number| route(&format!("/route-{number:04}/"), to(H1)));
@@ -102,6 +137,8 @@ fn route(prefix: &str, to: ClusterSpecifier) -> Route {
         }),
         action: Some(Action::Route(RouteAction {
             cluster_specifier: Some(to),
+            // Calls that go on are not to be cut, which Envoy does after 15 s by default.
+            timeout: Some(Duration::default()),
             ..RouteAction::default()
         })),
         ..Route::default()

@@ -93,7 +93,7 @@ impl Encoder for Raw {
     type Error = Status;
 
     fn encode(&mut self, item: Bytes, buffer: &mut EncodeBuf<'_>) -> Result<(), Status> {
-        prost::bytes::BufMut::put(buffer, item);
+        bytes::BufMut::put(buffer, item);
         Ok(())
     }
 }
