@@ -66,7 +66,20 @@ const BARS: &[Bar] = &[
         ["mesh-l4-new", ENVOY_PATH],
         0.26,
     ),
+    (
+        "mesh, bytes in bulk, beside two Envoys",
+        ["mesh-l4-bulk", HEDDLE_PATH],
+        ["mesh-l4-bulk", ENVOY_PATH],
+        0.80,
+    ),
 ];
+
+/// The 99th percentile of latency at half of each one's limit. It is of the whole way, of which client and server have a part too.
+const P99_BAR: (&str, &str, f64) = (
+    "mesh, HTTP/1.1, p99 at half of the limit, beside two Envoys",
+    "mesh-l7-at-50",
+    0.5,
+);
 
 /// What is measured of Heddle's memory, and the most that is wished for, in the unit of its name.
 type MemoryBar = (&'static str, fn(&Resident) -> f64, f64);
@@ -100,6 +113,10 @@ pub(crate) fn markdown(rows: &[Row], memory: &[Resident]) -> String {
         let measured = cpu(ours).zip(cpu(theirs)).map(|(own, other)| own / other);
         text += &line(what, measured, *most);
     }
+    let (what, case, most) = P99_BAR;
+    let p99 = |path| Some(rows.iter().find(|row| row.is_of(case, path))?.p99_ms.median);
+    let measured = p99(HEDDLE_PATH).zip(p99(ENVOY_PATH));
+    text += &line(what, measured.map(|(own, other)| own / other), most);
     let own = memory.iter().find(|memory| memory.path == HEDDLE_PATH);
     for (what, value, most) in MEMORY_BARS {
         text += &line(what, own.map(value).filter(|value| value.is_finite()), most);

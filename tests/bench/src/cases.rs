@@ -25,9 +25,41 @@ pub(crate) struct Case {
     /// Whether a connection serves more than one exchange.
     pub(crate) reuse: Connections,
     /// Exchanges a second over all clients; `None`: each client sends the next as soon as it has the answer.
-    pub(crate) rate: Option<f64>,
+    pub(crate) rate: Option<Rate>,
     /// Whether the path without proxies is measured too. At full speed it is bound by client and server, which tells nothing.
     pub(crate) with_control: bool,
+}
+
+/// Exchanges a second over all clients.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) enum Rate {
+    /// The same for all paths.
+    Fixed(f64),
+    /// So much of what the path itself reached in this round in the case of that name, which has no rate.
+    Share { of: &'static str, share: f64 },
+}
+
+impl Case {
+    /// The case that tells the limit of which this one has a share.
+    pub(crate) fn base(&self) -> Option<&'static str> {
+        match self.rate {
+            Some(Rate::Share { of, .. }) => Some(of),
+            _ => None,
+        }
+    }
+
+    /// The same load at a share of its limit.
+    const fn at(self, share: f64, name: &'static str, title: &'static str) -> Self {
+        Self {
+            rate: Some(Rate::Share {
+                of: self.name,
+                share,
+            }),
+            name,
+            title,
+            ..self
+        }
+    }
 }
 
 /// A way into a proxy, with what it leads through.
@@ -154,6 +186,9 @@ const CASES: &[Case] = &[
         door: Door::Split,
         ..SINGLE
     },
+    SINGLE.at(0.1, "h1-at-10", "HTTP/1.1 at 10 % of the limit"),
+    SINGLE.at(0.5, "h1-at-50", "HTTP/1.1 at 50 % of the limit"),
+    SINGLE.at(0.8, "h1-at-80", "HTTP/1.1 at 80 % of the limit"),
     HTTP2,
     Case {
         name: "h2-h2",
@@ -187,19 +222,29 @@ const CASES: &[Case] = &[
     Case {
         name: "mesh-l7-paced",
         title: "mesh, HTTP/1.1, 2,000 requests/s",
-        rate: Some(2000.0),
+        rate: Some(Rate::Fixed(2000.0)),
         with_control: true,
         ..MESH
     },
+    MESH.at(0.1, "mesh-l7-at-10", "mesh, HTTP/1.1 at 10 % of the limit"),
+    MESH.at(0.5, "mesh-l7-at-50", "mesh, HTTP/1.1 at 50 % of the limit"),
+    MESH.at(0.8, "mesh-l7-at-80", "mesh, HTTP/1.1 at 80 % of the limit"),
     Case {
         name: "mesh-l7-new",
         title: "mesh, HTTP/1.1, 500 new connections/s",
         reuse: Connections::New,
-        rate: Some(500.0),
+        rate: Some(Rate::Fixed(500.0)),
         with_control: true,
         ..MESH
     },
     MESH_BYTES,
+    Case {
+        name: "mesh-l4-bulk",
+        title: "mesh, 1 MB there and back, 1 connection",
+        body: 1_000_000,
+        connections: 1,
+        ..MESH_BYTES
+    },
     Case {
         name: "mesh-l4-64",
         title: "mesh, bytes, 64 connections",
@@ -209,7 +254,7 @@ const CASES: &[Case] = &[
     Case {
         name: "mesh-l4-paced",
         title: "mesh, bytes, 2,000 exchanges/s",
-        rate: Some(2000.0),
+        rate: Some(Rate::Fixed(2000.0)),
         with_control: true,
         ..MESH_BYTES
     },
@@ -217,7 +262,7 @@ const CASES: &[Case] = &[
         name: "mesh-l4-new",
         title: "mesh, bytes, 500 new connections/s",
         reuse: Connections::New,
-        rate: Some(500.0),
+        rate: Some(Rate::Fixed(500.0)),
         with_control: true,
         ..MESH_BYTES
     },
@@ -231,13 +276,15 @@ const MESH_BYTES: Case = Case {
     ..MESH
 };
 
-/// The cases with the given names; where there is none of a name, those that begin with it; all, if no name is given.
+/// The cases with the given names, and those that tell their limits; where there is none of a name, those that begin with it; all, if no name is given.
 pub(crate) fn chosen(names: &[String]) -> anyhow::Result<Vec<Case>> {
     let is_whole = |name: &str| CASES.iter().any(|case| case.name == name);
     let fits = |case: &Case, name: &str| {
         case.name == name || (!is_whole(name) && case.name.starts_with(name))
     };
     let wanted = |case: &&Case| names.is_empty() || names.iter().any(|name| fits(case, name));
+    let bases: Vec<_> = CASES.iter().filter(wanted).filter_map(Case::base).collect();
+    let wanted = |case: &&Case| wanted(case) || bases.contains(&case.name);
     let cases: Vec<_> = CASES.iter().filter(wanted).copied().collect();
     if cases.is_empty() {
         let names: Vec<_> = CASES.iter().map(|case| case.name).collect();
@@ -262,6 +309,7 @@ mod tests {
         assert_eq!(names(&["h1-10"]), ["h1-1000", "h1-10kB"]);
         assert_eq!(names(&["mesh-l4-p"]), ["mesh-l4-paced"]);
         assert_eq!(names(&["mesh-l4", "mesh-l7-n"]), ["mesh-l7-new", "mesh-l4"]);
+        assert_eq!(names(&["h1-at-5"]), ["h1", "h1-at-50"], "its limit first");
         assert!(chosen(&["quic".to_owned()]).is_err());
     }
 

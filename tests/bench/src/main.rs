@@ -67,10 +67,10 @@ struct Arguments {
     #[arg(long, overrides_with = "out")]
     out: PathBuf,
     /// How often everything is measured, in turns.
-    #[arg(long, env = "BENCH_ROUNDS", default_value_t = 3, value_parser = clap::value_parser!(u16).range(1..=100))]
+    #[arg(long, env = "BENCH_ROUNDS", default_value_t = 5, value_parser = clap::value_parser!(u16).range(1..=100))]
     rounds: u16,
     /// Seconds of each measurement, after half a second of the same load.
-    #[arg(long, env = "BENCH_SECONDS", default_value_t = 4.0)]
+    #[arg(long, env = "BENCH_SECONDS", default_value_t = 2.5)]
     seconds: f64,
     /// Only the cases whose names begin with one of these.
     #[arg(long, env = "BENCH_CASES", value_delimiter = ',')]

@@ -43,7 +43,8 @@ pub(crate) struct Row {
     path: &'static str,
     pub(crate) cpu_us: Option<Spread>,
     p50_ms: Spread,
-    p99_ms: Spread,
+    pub(crate) p99_ms: Spread,
+    p999_ms: Spread,
     rate: Spread,
     failed: u64,
     /// How much of their core the proxies used, 0 to 1.
@@ -183,8 +184,8 @@ impl Report {
             self.load_after,
             self.disturbances(),
         );
-        text += "| case | path | CPU, us per answer | p50 ms | p99 ms | answers/s | core used, % | failed | memory, MB |\n";
-        text += "|---|---|---|---|---|---|---|---|---|\n";
+        text += "| case | path | CPU, us per answer | p50 ms | p99 ms | p99.9 ms | answers/s | core used, % | failed | memory, MB |\n";
+        text += "|---|---|---|---|---|---|---|---|---|---|\n";
         for row in &self.rows {
             text += &row.markdown();
         }
@@ -230,6 +231,7 @@ impl Row {
             cpu_us: Spread::of(all.iter().filter_map(|one| one.cpu_us)),
             p50_ms: spread(|one| one.p50_ms)?,
             p99_ms: spread(|one| one.p99_ms)?,
+            p999_ms: spread(|one| one.p999_ms)?,
             rate: spread(|one| one.rate)?,
             failed: all.iter().flat_map(|one| one.failed.values()).sum(),
             used: Spread::of(all.iter().filter_map(|one| one.used)),
@@ -240,12 +242,13 @@ impl Row {
     fn markdown(&self) -> String {
         let or_dash = |text: Option<String>| text.unwrap_or_else(|| "-".to_owned());
         format!(
-            "| {} | {} | {} | {:.2} | {:.2} | {:.0} | {} | {} | {} |\n",
+            "| {} | {} | {} | {:.2} | {:.2} | {:.2} | {:.0} | {} | {} | {} |\n",
             self.title,
             self.path,
             or_dash(self.cpu_us.map(|cpu| cpu.to_string())),
             self.p50_ms,
             self.p99_ms,
+            self.p999_ms,
             self.rate,
             or_dash(self.used.map(|used| format!("{:.0}", used.median * 100.0))),
             self.failed,
@@ -320,6 +323,7 @@ mod tests {
             cpu_us: Some(cpu),
             p50_ms: 1.0,
             p99_ms: 2.0,
+            p999_ms: 3.0,
             used: None,
             disturbance: 0.0,
             memory: crate::counters::Memory::default(),

@@ -6,7 +6,7 @@ use anyhow::{Context, anyhow};
 use serde::Serialize;
 
 use crate::{
-    cases::{Case, Connections},
+    cases::{Case, Connections, Rate},
     counters::{Memory, cpu_time},
     engine::{self, EchoClient, H1Client, H2Load, Load, Observed, Pace, Talk},
     machine::Cores,
@@ -38,6 +38,7 @@ pub(crate) struct Measurement {
     pub(crate) cpu_us: Option<f64>,
     pub(crate) p50_ms: f64,
     pub(crate) p99_ms: f64,
+    pub(crate) p999_ms: f64,
     /// How much of their core the proxies used, 0 to 1. Well below 1 at full speed, client and server were what bounded it.
     pub(crate) used: Option<f64>,
     /// How much of the proxies' core went to others, 0 to 1: what disturbed.
@@ -48,7 +49,7 @@ pub(crate) struct Measurement {
 
 /// Runs it all. Each round visits every case, and in each case every path, one after the other.
 pub(crate) fn run(plan: &Plan, paths: &[MeasuredPath]) -> anyhow::Result<Vec<Measurement>> {
-    let mut all = Vec::new();
+    let (mut all, mut limits) = (Vec::new(), Limits::new());
     for round in 1..=plan.rounds {
         for case in &plan.cases {
             for path in paths {
@@ -58,14 +59,33 @@ pub(crate) fn run(plan: &Plan, paths: &[MeasuredPath]) -> anyhow::Result<Vec<Mea
                 if path.proxies.is_empty() && !case.with_control {
                     continue;
                 }
-                let measured = measure(case, path, target, round, plan)
+                let pace = pace(case, path, &limits)?;
+                let measured = measure(case, path, target, round, plan, pace)
                     .with_context(|| format!("{} on {}", case.name, path.name))?;
+                if case.rate.is_none() {
+                    limits.insert((case.name, path.name), measured.rate);
+                }
                 tell(plan, &measured);
                 all.push(measured);
             }
         }
     }
     Ok(all)
+}
+
+/// What was reached last, by case and path, exchanges a second.
+type Limits = BTreeMap<(&'static str, &'static str), f64>;
+
+fn pace(case: &Case, path: &MeasuredPath, limits: &Limits) -> anyhow::Result<Pace> {
+    Ok(match case.rate {
+        None => Pace::Full,
+        Some(Rate::Fixed(rate)) => Pace::Rate(rate),
+        Some(Rate::Share { of, share }) => {
+            let limit = limits.get(&(of, path.name));
+            let limit = limit.with_context(|| format!("{of} was not measured before"))?;
+            Pace::Rate((limit * share).max(1.0))
+        }
+    })
 }
 
 fn tell(plan: &Plan, measured: &Measurement) {
@@ -88,7 +108,7 @@ fn tell(plan: &Plan, measured: &Measurement) {
 /// The client's half of a case's exchanges on one connection.
 fn talk(case: &Case) -> Box<dyn Talk> {
     match case.exchange {
-        Exchange::Bytes => Box::new(EchoClient::new(wire::bytes("load"))),
+        Exchange::Bytes => Box::new(EchoClient::new(wire::bytes("load", case.body))),
         _ => Box::new(H1Client::new(case.path, case.body)),
     }
 }
@@ -111,6 +131,7 @@ fn drive<T>(
     case: &Case,
     target: SocketAddr,
     plan: &Plan,
+    pace: Pace,
     counters: impl Fn() -> anyhow::Result<T>,
 ) -> anyhow::Result<Observed<T>> {
     if case.exchange.is_http2() {
@@ -130,7 +151,7 @@ fn drive<T>(
         connections: case.connections,
         streams: case.streams,
         anew: case.reuse == Connections::New,
-        pace: case.rate.map_or(Pace::Full, Pace::Rate),
+        pace,
         span: plan.span,
         talk: &talk,
     };
@@ -143,9 +164,10 @@ fn measure(
     target: SocketAddr,
     round: u16,
     plan: &Plan,
+    pace: Pace,
 ) -> anyhow::Result<Measurement> {
     let counters = || Ok((cpu_time(&path.proxies)?, plan.cores.busy_time()?));
-    let observed = in_a_thread(|| path.as_client(|| drive(case, target, plan, counters))?)?;
+    let observed = in_a_thread(|| path.as_client(|| drive(case, target, plan, pace, counters))?)?;
     let (cpu, busy) = (
         observed.after.0.saturating_sub(observed.before.0),
         observed.after.1.saturating_sub(observed.before.1),
@@ -162,6 +184,7 @@ fn measure(
         cpu_us: has_cost.then(|| cpu.as_secs_f64() * 1e6 / observed.answered as f64),
         p50_ms: milliseconds(0.5),
         p99_ms: milliseconds(0.99),
+        p999_ms: milliseconds(0.999),
         used: has_cost.then(|| cpu.as_secs_f64() / observed.span.as_secs_f64()),
         disturbance: busy.saturating_sub(cpu).as_secs_f64() / observed.span.as_secs_f64(),
         memory: Memory::of(&path.proxies)?,

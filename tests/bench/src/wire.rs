@@ -76,9 +76,11 @@ pub(crate) fn end_of_head(bytes: &[u8]) -> Option<usize> {
     Some(bytes.windows(4).position(|four| four == b"\r\n\r\n")? + 4)
 }
 
-/// What is sent as bytes; it begins with `mark`.
-pub(crate) fn bytes(mark: &str) -> Vec<u8> {
-    format!("{mark:-<LENGTH$}").into_bytes()
+/// What is sent as bytes: so many, which begin with `mark`.
+pub(crate) fn bytes(mark: &str, length: usize) -> Vec<u8> {
+    let mut bytes = mark.as_bytes().to_vec();
+    bytes.resize(length, b'-');
+    bytes
 }
 
 /// A client's half of exchanges of HTTP/1.1 or bytes on one path, without the connection.
@@ -93,7 +95,7 @@ impl Client {
     /// For requests to a path, or for bytes; `mark` is sent along with every one.
     pub(crate) fn new(exchange: Exchange, path: &str, mark: &str) -> Self {
         let request = match exchange {
-            Exchange::Bytes => bytes(mark),
+            Exchange::Bytes => bytes(mark, LENGTH),
             _ => request(path, mark),
         };
         Self {
