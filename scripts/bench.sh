@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Measures Heddle's data path beside its peers' (docs/performance.md). Arguments go to heddle-bench; BENCH_ROUNDS, BENCH_SECONDS and BENCH_CASES
 # are read by it. `--smoke` runs every case for a moment, in programs that are not optimised: it tells whether the bench works, not how fast
-# anything is. Needs no cluster and leaves nothing behind but the programs in the cache and the report.
+# anything is. `--save` (or BENCH_SAVE=1) puts the report, its chart and the ratios that later runs are compared with into docs/performance. Needs no cluster and leaves nothing behind but the programs in the cache and the report.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 source scripts/prerequisites.sh
@@ -10,11 +10,11 @@ command -v taskset >/dev/null || { echo "taskset is missing. On Debian: apt-get 
 
 export CARGO_TARGET_DIR=${CARGO_TARGET_DIR:-${XDG_CACHE_HOME:-$HOME/.cache}/heddle/target}
 
-smoke=
-if [ "${1:-}" = --smoke ]; then
-  smoke=yes
-  shift
-fi
+smoke= save=${BENCH_SAVE:-}
+case "${1:-}" in
+  --smoke) smoke=yes; shift ;;
+  --save) save=yes; shift ;;
+esac
 
 # Debian's packages: installed when we are root, else named. A peer that is missing makes nothing fail.
 for name in haproxy nginx; do
@@ -56,4 +56,11 @@ if [ -n "$smoke" ]; then
   exit
 fi
 echo "== measuring"
-exec "$CARGO_TARGET_DIR/release/heddle-bench" --out "$out" --revision "$revision" "${peers[@]}" "$@"
+"$CARGO_TARGET_DIR/release/heddle-bench" --out "$out" --revision "$revision" --baseline "$PWD/docs/performance/baseline.json" "${peers[@]}" "$@"
+if [ -n "$save" ]; then
+  mkdir -p docs/performance
+  cp "$out/bench.md" docs/performance/report.md
+  cp "$out/bench.json" docs/performance/report.json
+  cp "$out/ratios.svg" "$out/baseline.json" docs/performance/
+  echo "== saved in docs/performance"
+fi

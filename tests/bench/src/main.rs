@@ -10,7 +10,9 @@
 //! work, from the kernel's own counters. It judges nothing: no figure makes it fail, only a path that is not what it claims to be does.
 
 mod bars;
+mod baseline;
 mod cases;
+mod chart;
 mod counters;
 mod engine;
 mod envoy;
@@ -36,6 +38,7 @@ use anyhow::Context;
 use clap::Parser;
 
 use crate::{
+    baseline::Baseline,
     cases::Case,
     envoy::Envoys,
     heddle::Mesh,
@@ -63,7 +66,7 @@ struct Arguments {
     /// nginx' program; without it, one proxy is measured without nginx.
     #[arg(long)]
     nginx: Option<PathBuf>,
-    /// Folder for `bench.md` and `bench.json`; the last one given counts.
+    /// Folder for `bench.md`, `bench.json`, `ratios.svg` and `baseline.json`; the last one given counts.
     #[arg(long, overrides_with = "out")]
     out: PathBuf,
     /// How often everything is measured, in turns.
@@ -75,6 +78,9 @@ struct Arguments {
     /// Only the cases whose names begin with one of these.
     #[arg(long, env = "BENCH_CASES", value_delimiter = ',')]
     cases: Vec<String>,
+    /// Ratios of an earlier run to compare with; if there is no such file, nothing is compared.
+    #[arg(long)]
+    baseline: Option<PathBuf>,
     /// What is measured, for the report: a tag or commit.
     #[arg(long, default_value = "unknown")]
     revision: String,
@@ -104,6 +110,8 @@ fn main() -> anyhow::Result<ExitCode> {
 /// The part in the namespaces.
 fn inside(arguments: &Arguments) -> anyhow::Result<()> {
     let begin = Instant::now();
+    let earlier = arguments.baseline.as_deref().map(Baseline::read);
+    let earlier = earlier.transpose()?.flatten();
     let cores = Cores::choose()?;
     // All that is started from here on inherits it; the proxies are put elsewhere.
     cores.keep_this_process_off_the_proxies()?;
@@ -137,6 +145,9 @@ fn inside(arguments: &Arguments) -> anyhow::Result<()> {
     );
     report.write(&arguments.out)?;
     println!("{}", report.markdown());
+    if let Some(earlier) = &earlier {
+        println!("{}", report.compared(earlier));
+    }
     Ok(())
 }
 

@@ -7,7 +7,9 @@ use serde::Serialize;
 
 use crate::{
     bars,
+    baseline::{Baseline, Entry},
     cases::Case,
+    chart,
     envoy::ENVOY_PATH,
     heddle::{HEDDLE_PATH, READING_PATH},
     machine::{Machine, load_average},
@@ -154,9 +156,34 @@ impl Report {
         }
     }
 
-    /// Writes `bench.md` and `bench.json`.
+    /// Its ratios, as they are saved and drawn.
+    fn entries(&self) -> Vec<Entry> {
+        let entry = |ratio: &Ratio| Entry {
+            case: ratio.case.to_owned(),
+            ours: ratio.ours.to_owned(),
+            peer: ratio.peer.to_owned(),
+            cpu: ratio.cpu,
+        };
+        self.ratios.iter().map(entry).collect()
+    }
+
+    /// Then and now.
+    pub(crate) fn compared(&self, then: &Baseline) -> String {
+        then.markdown(&self.entries())
+    }
+
+    /// Writes `bench.md`, `bench.json`, `ratios.svg` and `baseline.json`.
     pub(crate) fn write(&self, folder: &Path) -> anyhow::Result<()> {
+        let baseline = Baseline {
+            revision: self.revision.clone(),
+            ratios: self.entries(),
+        };
         for (name, text) in [
+            ("ratios.svg", chart::svg(&baseline.ratios)),
+            (
+                "baseline.json",
+                serde_json::to_string_pretty(&baseline)? + "\n",
+            ),
             ("bench.md", self.markdown()),
             ("bench.json", serde_json::to_string_pretty(self)? + "\n"),
         ] {
