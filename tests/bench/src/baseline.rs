@@ -25,6 +25,13 @@ pub(crate) struct Entry {
     pub(crate) cpu: f64,
 }
 
+impl Entry {
+    /// Whether both are of one case and the same paths.
+    fn is_of_same(&self, other: &Self) -> bool {
+        (&self.case, &self.ours, &self.peer) == (&other.case, &other.ours, &other.peer)
+    }
+}
+
 impl Baseline {
     /// `None` if there is no such file. An error if it cannot be read: remove it, or save a new one.
     pub(crate) fn read(file: &Path) -> anyhow::Result<Option<Self>> {
@@ -45,8 +52,7 @@ impl Baseline {
             self.revision
         );
         for entry in now {
-            let key = |entry: &Entry| [&entry.case, &entry.ours, &entry.peer].map(String::clone);
-            let Some(then) = self.ratios.iter().find(|then| key(then) == key(entry)) else {
+            let Some(then) = self.ratios.iter().find(|then| then.is_of_same(entry)) else {
                 continue;
             };
             let mark = if entry.cpu > then.cpu * LOSS {
