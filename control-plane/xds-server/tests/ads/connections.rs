@@ -1,6 +1,6 @@
 //! Connections on which nobody says who he is.
 
-use std::{net::SocketAddr, time::Duration};
+use std::{cell::Cell, net::SocketAddr, time::Duration};
 
 use heddle_proto::type_url::CLUSTER;
 use heddle_xds_server::{ConnectionLimits, Settings};
@@ -108,15 +108,14 @@ async fn a_connection_whose_last_stream_has_ended_is_closed() {
 async fn streams_that_are_refused_do_not_keep_a_connection_open() {
     let running = Running::bounded(Settings::default(), snapshot(&[]), SHORT).await;
     let channel = running.channel().await;
+    let refused = Cell::new(0);
     until_async(async || {
-        if let Err(status) = running.open_on(channel.clone(), Some("wrong")).await {
-            assert!(matches!(
-                status.code(),
-                // The second when the connection is closed just then.
-                Code::Unauthenticated | Code::Unavailable | Code::Unknown
-            ));
-        }
+        let answer = running.open_on(channel.clone(), Some("wrong")).await;
+        let status = answer.err().expect("a wrong token opens no stream");
+        // What a stream hears whose connection is closed under it is the client library's choice.
+        refused.set(refused.get() + u32::from(status.code() == Code::Unauthenticated));
         running.connections.counts().without_stream > 0
     })
     .await;
+    assert!(refused.get() > 0);
 }
