@@ -1,6 +1,6 @@
 //! Sending a request, again where its route says so, within its route's time.
 
-use std::time::Duration;
+use std::{pin::pin, time::Duration};
 
 use heddle_config::ClusterName;
 use heddle_routing::RetryPolicy;
@@ -40,6 +40,18 @@ impl Plan<'_> {
                 .once(forward, per_try, Request::from_parts(head, body))
                 .await;
         };
+        // On the heap: a request that is not to be tried again needs no room for it.
+        Box::pin(self.repeatedly(policy, forward, head, body, exchange)).await
+    }
+
+    async fn repeatedly<F: Forward>(
+        &self,
+        policy: &RetryPolicy,
+        forward: &F,
+        head: Parts,
+        body: Body,
+        exchange: &mut Exchange,
+    ) -> Result<Answer, Failure> {
         let body = Replay::new(body, KEPT);
         let mut retries = 0;
         loop {
@@ -70,12 +82,12 @@ impl Plan<'_> {
         per_try: Option<Duration>,
         request: Request<Body>,
     ) -> Result<Answer, Failure> {
-        let send = forward.send(self.cluster, request);
+        let mut send = pin!(forward.send(self.cluster, request));
         let try_ends = per_try.map(|limit| Instant::now() + limit);
         let Some(end) = [try_ends, self.deadline].into_iter().flatten().min() else {
             return send.await;
         };
-        match timeout_at(end, send).await {
+        match timeout_at(end, send.as_mut()).await {
             Ok(result) => result,
             Err(_) if self.deadline == Some(end) => Err(too_slow("the request")),
             Err(_) => Err(too_slow("one try of the request")),

@@ -152,7 +152,8 @@ impl Door {
         let Some(held) = self.hold() else {
             return self.refuse_for_limit(&stream, info);
         };
-        let task = handle(stream, info, drain.clone());
+        // On the heap, since a block that takes a future in has room for it twice.
+        let task = Box::pin(handle(stream, info, drain.clone()));
         drain.spawn(async move {
             task.await;
             drop(held);

@@ -119,7 +119,7 @@ pub(crate) async fn take<I, D>(
     if known.tls.is_none() {
         return connection.carry(io, &known.protocol, record).await;
     }
-    match encrypted(io, listener, path, handshakes).await {
+    match Box::pin(encrypted(io, listener, path, handshakes)).await {
         Ok(io) => connection.carry(io, &known.protocol, record).await,
         Err(failure) => record.refused(&failure),
     }
@@ -163,10 +163,15 @@ struct BoundConnection<'a, D> {
 }
 
 impl<D: Dial> BoundConnection<'_, D> {
+    /// Each kind of connection is on the heap by itself: a connection takes the memory of its own kind, not of the largest.
     async fn carry<I: Accepted>(self, io: I, protocol: &BoundProtocol, record: TcpRecord) {
         match protocol {
-            BoundProtocol::Http { routes } => self.http(io, Arc::clone(routes), record).await,
-            BoundProtocol::Opaque { clusters } => self.bytes(io, clusters, record).await,
+            BoundProtocol::Http { routes } => {
+                Box::pin(self.http(io, Arc::clone(routes), record)).await;
+            }
+            BoundProtocol::Opaque { clusters } => {
+                Box::pin(self.bytes(io, clusters, record)).await;
+            }
         }
     }
 

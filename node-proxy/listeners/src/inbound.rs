@@ -120,10 +120,10 @@ impl Arrived {
     /// Carries a plain text connection.
     async fn plain<I: Accepted, L: LastLeg>(self, io: I, path: &DataPath, drain: &Drain, legs: L) {
         if self.http_port().is_some() {
-            return self.http(io, None, path, drain, legs).await;
+            return Box::pin(self.http(io, None, path, drain, legs)).await;
         }
-        match self.connect(&legs).await {
-            Ok(application) => self.bytes(io, application, path, drain).await,
+        match Box::pin(self.connect(&legs)).await {
+            Ok(application) => Box::pin(self.bytes(io, application, path, drain)).await,
             Err(failure) => {
                 io.abort_on_drop();
                 self.refuse(&failure);
@@ -153,9 +153,9 @@ impl Arrived {
         legs: L,
     ) {
         if self.http_port().is_some() {
-            self.http(io, Some(application), path, drain, legs).await;
+            Box::pin(self.http(io, Some(application), path, drain, legs)).await;
         } else {
-            self.bytes(io, application, path, drain).await;
+            Box::pin(self.bytes(io, application, path, drain)).await;
         }
     }
 

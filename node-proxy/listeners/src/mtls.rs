@@ -60,10 +60,9 @@ pub(crate) async fn take<I, L>(
 {
     let mut record = TcpRecord::begin(Direction::Inbound, info, &path.metrics);
     record.mtls(true);
-    let proving = timeout(
-        path.settings.handshake_timeout,
-        prove(io, info, pod, path, certificates),
-    );
+    // On the heap: it is over long before the connection is.
+    let proving = Box::pin(prove(io, info, pod, path, certificates));
+    let proving = timeout(path.settings.handshake_timeout, proving);
     let proven = proving
         .await
         .unwrap_or_else(|_| Err(tls("the handshake took too long")));
@@ -195,14 +194,14 @@ impl<L: LastLeg> Peer<L> {
             }
         };
         let connected = tokio::select! {
-            connected = arrived.connect(&self.legs) => connected,
+            connected = Box::pin(arrived.connect(&self.legs)) => connected,
             () = request.abandoned() => Err(Failure::new(
                 ResponseFlag::ClientTermination,
                 "the client gave up while the application was being connected",
             )),
         };
         match connected {
-            Ok(application) => self.carry(request, arrived, application).await,
+            Ok(application) => Box::pin(self.carry(request, arrived, application)).await,
             Err(failure) => {
                 request.refuse(status_of(failure.flag));
                 arrived.refuse(&failure);

@@ -115,6 +115,7 @@ struct OutboundConnection<'a, D> {
 }
 
 impl<D: Dial> OutboundConnection<'_, D> {
+    /// Each kind of connection is on the heap by itself: a connection takes the memory of its own kind, not of the largest.
     async fn carry<I: Accepted>(
         self,
         mut io: I,
@@ -126,21 +127,21 @@ impl<D: Dial> OutboundConnection<'_, D> {
             Some(OutboundProtocol::Http { routes }) => {
                 let settings = &self.path.settings.http;
                 if let Some((version, start)) = version_of(&mut io, settings, self.drain).await {
-                    self.http(io, routes, version, start, record).await;
+                    Box::pin(self.http(io, routes, version, start, record)).await;
                 }
             }
             Some(OutboundProtocol::Opaque { cluster }) => {
                 record.service(&cluster);
-                let connected = self.dialer.dial(Destination::Cluster(cluster)).await;
-                self.bytes(io, connected, record).await;
+                let connected = Box::pin(self.dialer.dial(Destination::Cluster(cluster))).await;
+                Box::pin(self.bytes(io, connected, record)).await;
             }
             Some(OutboundProtocol::Detect { routes, cluster }) => {
-                self.detect(io, routes, cluster, record).await;
+                Box::pin(self.detect(io, routes, cluster, record)).await;
             }
             None => {
                 let to = Destination::Address(self.info.original_destination);
-                let connected = self.dialer.dial(to).await;
-                self.bytes(io, connected, record).await;
+                let connected = Box::pin(self.dialer.dial(to)).await;
+                Box::pin(self.bytes(io, connected, record)).await;
             }
         }
     }
@@ -160,7 +161,7 @@ impl<D: Dial> OutboundConnection<'_, D> {
         let connect = self.dialer.dial(Destination::Cluster(Arc::clone(&cluster)));
         match detect(&mut io, connect, patience).await {
             Detected::Http(version, start) => {
-                self.http(io, routes, version, start, record).await;
+                Box::pin(self.http(io, routes, version, start, record)).await;
             }
             Detected::Opaque {
                 from_client,
@@ -173,7 +174,7 @@ impl<D: Dial> OutboundConnection<'_, D> {
                     target: connected.target,
                 });
                 let io = Prefixed::new(from_client.freeze(), io);
-                self.bytes(io, server, record).await;
+                Box::pin(self.bytes(io, server, record)).await;
             }
         }
     }

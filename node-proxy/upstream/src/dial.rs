@@ -178,6 +178,8 @@ impl Dialer {
         let (tunnel, driver) = heddle_hbone::client::connect(tls, self.settings.hbone)
             .await
             .map_err(DialError::Tunnel)?;
+        // On the heap, since a block that takes a future in has room for it twice.
+        let driver = Box::pin(driver);
         tokio::task::spawn_local(async move {
             if let Err(error) = driver.await {
                 tracing::debug!(%address, %error, "tunnel ended");

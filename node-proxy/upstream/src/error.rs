@@ -8,7 +8,7 @@ use heddle_routing::ClusterName;
 use heddle_telemetry::ResponseFlag;
 use http::StatusCode;
 
-use crate::Target;
+use crate::{Target, http::Http1Error};
 
 /// Why one attempt to connect to one endpoint failed.
 #[derive(Debug, thiserror::Error)]
@@ -193,8 +193,30 @@ pub enum RequestError {
         /// Whom it was sent to.
         target: Target,
         /// What happened.
-        source: hyper::Error,
+        source: Broken,
     },
+}
+
+/// How a request's connection broke.
+#[derive(Debug, thiserror::Error)]
+pub enum Broken {
+    /// In HTTP/1.1.
+    #[error(transparent)]
+    Http1(#[from] Http1Error),
+    /// In HTTP/2, or before a protocol was changed.
+    #[error(transparent)]
+    Hyper(#[from] hyper::Error),
+}
+
+impl Broken {
+    fn flag(&self) -> ResponseFlag {
+        match self {
+            Self::Http1(Http1Error::Malformed(_)) => ResponseFlag::UpstreamProtocolError,
+            Self::Hyper(error) if error.is_parse() => ResponseFlag::UpstreamProtocolError,
+            Self::Hyper(error) if is_stream_reset(error) => ResponseFlag::RemoteReset,
+            Self::Http1(_) | Self::Hyper(_) => ResponseFlag::ConnectionTermination,
+        }
+    }
 }
 
 impl RequestError {
@@ -203,9 +225,7 @@ impl RequestError {
         match self {
             Self::Connect(error) => error.flag(),
             Self::Unsendable(_) => ResponseFlag::ClientProtocolError,
-            Self::Broken { source, .. } if source.is_parse() => ResponseFlag::UpstreamProtocolError,
-            Self::Broken { source, .. } if is_stream_reset(source) => ResponseFlag::RemoteReset,
-            Self::Broken { .. } => ResponseFlag::ConnectionTermination,
+            Self::Broken { source, .. } => source.flag(),
         }
     }
 

@@ -32,8 +32,8 @@ mod tunnels;
 mod upstream;
 
 pub use body::{Body, BoxError, empty_body, full_body};
-pub use error::{ConnectError, DialError, RequestError};
-pub use http::{RESPONSE_HEADER_BYTES, http1_client, http2_client};
+pub use error::{Broken, ConnectError, DialError, RequestError};
+pub use http::{Http1Error, RESPONSE_HEADER_BYTES, http1_client, http2_client};
 pub use origin::Origin;
 pub use settings::UpstreamSettings;
 pub use target::{Answer, BoxedIo, Connected, Destination, Io, Target};

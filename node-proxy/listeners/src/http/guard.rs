@@ -34,7 +34,7 @@ pub(crate) struct Signals {
 }
 
 impl Signals {
-    fn new() -> Self {
+    pub(super) fn new() -> Self {
         Self {
             began: Instant::now(),
             moved: AtomicU64::new(0),
@@ -44,7 +44,7 @@ impl Signals {
         }
     }
 
-    fn moved(&self) {
+    pub(super) fn moved(&self) {
         let elapsed = u64::try_from(self.began.elapsed().as_millis()).unwrap_or(u64::MAX);
         self.moved.store(elapsed, Ordering::Relaxed);
     }

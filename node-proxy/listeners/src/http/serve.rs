@@ -1,9 +1,16 @@
 //! One connection of many requests.
 
-use std::{convert::Infallible, pin::pin, sync::Arc, time::Duration};
+use std::{
+    convert::Infallible,
+    pin::{Pin, pin},
+    sync::Arc,
+    task::{Context, Poll},
+    time::Duration,
+};
 
-use bytes::BytesMut;
+use bytes::{Bytes, BytesMut};
 use heddle_filters::{Body, LocalExecutor, boxed};
+use heddle_http1::Ahead;
 use heddle_telemetry::ResponseFlag;
 use http::{HeaderValue, Request, Response, StatusCode, header};
 use hyper::{body::Incoming, service::service_fn};
@@ -13,7 +20,10 @@ use tokio::{
     time::{Instant, sleep_until, timeout},
 };
 
-use super::guard::{Guard, Signals};
+use super::{
+    guard::{Guard, Signals},
+    usual::{Ended, Usual, Winding},
+};
 use crate::{
     Accepted, HttpSettings, accept::Drain, classify::is_http2, live::LiveConnection,
     prefixed::Prefixed, record::Problem,
@@ -67,10 +77,10 @@ pub(crate) struct HttpServer<'a> {
     pub(crate) live: Option<&'a LiveConnection>,
 }
 
-/// A connection of hyper's of either version.
-trait Serving: Future<Output = hyper::Result<()>> {
+/// A connection that is served.
+trait Serving: Future {
     /// Takes no new requests, and ends when the open ones have.
-    fn wind_down(self: std::pin::Pin<&mut Self>);
+    fn wind_down(self: Pin<&mut Self>);
 }
 
 impl<I, S> Serving for hyper::server::conn::http1::UpgradeableConnection<I, S>
@@ -80,8 +90,28 @@ where
     S: hyper::service::HttpService<Incoming, ResBody = Body>,
     S::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
 {
-    fn wind_down(self: std::pin::Pin<&mut Self>) {
+    fn wind_down(self: Pin<&mut Self>) {
         self.graceful_shutdown();
+    }
+}
+
+/// A connection of usual requests.
+struct Plain<'a, I> {
+    serving: Pin<Box<dyn Future<Output = Ended<I>> + 'a>>,
+    winding: Winding,
+}
+
+impl<I> Future for Plain<'_, I> {
+    type Output = Ended<I>;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Ended<I>> {
+        self.serving.as_mut().poll(cx)
+    }
+}
+
+impl<I> Serving for Plain<'_, I> {
+    fn wind_down(self: Pin<&mut Self>) {
+        self.winding.begin();
     }
 }
 
@@ -93,7 +123,7 @@ where
     S::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
     LocalExecutor: hyper::rt::bounds::Http2ServerConnExec<S::Future, Body>,
 {
-    fn wind_down(self: std::pin::Pin<&mut Self>) {
+    fn wind_down(self: Pin<&mut Self>) {
         self.graceful_shutdown();
     }
 }
@@ -111,11 +141,60 @@ impl HttpServer<'_> {
         S: Fn(Request<Body>) -> F + Clone + 'static,
         F: Future<Output = Response<Body>> + 'static,
     {
-        let io = Prefixed::new(start.freeze(), io);
         match version {
-            Version::Http1 => self.serve_http1(io, service).await,
-            Version::Http2 => self.serve_http2(io, service).await,
+            Version::Http1 => {
+                let (usual, signals) = self.usual(io, start.freeze(), &service);
+                match self.run(usual, &signals, self.drain.linger).await {
+                    Ok(Ended::Closed) => None,
+                    // Rare, so that a connection of usual requests needs no room for it.
+                    Ok(Ended::Unusual(io, start)) => {
+                        let io = Prefixed::new(start, io);
+                        Box::pin(self.serve_http1(io, service)).await
+                    }
+                    Err(end) => end,
+                }
+            }
+            Version::Http2 => {
+                let io = Prefixed::new(start.freeze(), io);
+                Box::pin(self.serve_http2(io, service)).await
+            }
         }
+    }
+
+    fn usual<'a, I, S, F>(
+        &'a self,
+        io: I,
+        start: Bytes,
+        service: &'a S,
+    ) -> (Plain<'a, I>, Arc<Signals>)
+    where
+        I: Accepted,
+        S: Fn(Request<Body>) -> F,
+        F: Future<Output = Response<Body>> + 'a,
+    {
+        let signals = Arc::new(Signals::new());
+        let winding = Winding::default();
+        let usual = Usual {
+            io,
+            ahead: Ahead::new(start),
+            settings: self.settings,
+            signals: Arc::clone(&signals),
+            winding: winding.clone(),
+        };
+        let begun = &self.drain.begun;
+        let serving = usual.serve(move |request| {
+            // On the heap: a connection that waits needs no room for it, and a block that takes a future in has room for it twice.
+            let answering = Box::pin(service(request));
+            async move {
+                let mut response = answering.await;
+                if begun.is_cancelled() {
+                    closes(&mut response);
+                }
+                response
+            }
+        });
+        let serving = Box::pin(serving);
+        (Plain { serving, winding }, signals)
     }
 
     async fn serve_http1<I, S, F>(&self, io: Prefixed<I>, service: S) -> HttpEnd
@@ -136,10 +215,7 @@ impl HttpServer<'_> {
                 if response.status() == StatusCode::SWITCHING_PROTOCOLS {
                     signals.upgraded();
                 } else if begun.is_cancelled() {
-                    // The client opens another connection for its next request (RFC 9112 section 9.6); closing an idle one could meet a
-                    // request that is on its way.
-                    let close = HeaderValue::from_static("close");
-                    response.headers_mut().insert(header::CONNECTION, close);
+                    closes(&mut response);
                 }
                 Ok::<_, Infallible>(response)
             })
@@ -157,7 +233,8 @@ impl HttpServer<'_> {
         let connection = builder
             .serve_connection(TokioIo::new(io), service)
             .with_upgrades();
-        self.run(connection, &signals, self.drain.linger).await
+        let result = self.run(connection, &signals, self.drain.linger).await;
+        ended(result, &signals)
     }
 
     async fn serve_http2<I, S, F>(&self, io: Prefixed<I>, service: S) -> HttpEnd
@@ -186,11 +263,18 @@ impl HttpServer<'_> {
             .keep_alive_timeout(settings.ping_timeout);
         let connection = builder.serve_connection(TokioIo::new(io), service);
         // GOAWAY tells the client at once, and lets requests that are on their way in (RFC 9113 section 6.8).
-        self.run(connection, &signals, Duration::ZERO).await
+        let result = self.run(connection, &signals, Duration::ZERO).await;
+        ended(result, &signals)
     }
 
     /// `linger`: how long after the drain began the connection goes on as before.
-    async fn run(&self, connection: impl Serving, signals: &Signals, linger: Duration) -> HttpEnd {
+    /// `Err`: it was ended from outside.
+    async fn run<C: Serving>(
+        &self,
+        connection: C,
+        signals: &Signals,
+        linger: Duration,
+    ) -> Result<C::Output, HttpEnd> {
         let mut connection = pin!(connection);
         let revoked = async {
             match self.live {
@@ -207,20 +291,35 @@ impl HttpServer<'_> {
         let mut winding_down = false;
         loop {
             tokio::select! {
-                result = &mut connection => return result.err().and_then(|e| problem_of(&e, signals)),
-                failure = &mut revoked => return Some(Problem::revoked(failure)),
-                () = self.drain.over.cancelled() => return Some(Problem::drained()),
+                output = &mut connection => return Ok(output),
+                failure = &mut revoked => return Err(Some(Problem::revoked(failure))),
+                () = self.drain.over.cancelled() => return Err(Some(Problem::drained())),
                 () = &mut winding, if !winding_down => {
                     winding_down = true;
                     connection.as_mut().wind_down();
                 }
                 () = sleep_until(signals.last_moved() + self.settings.idle) => {
                     if signals.last_moved() + self.settings.idle <= Instant::now() {
-                        return None;
+                        return Err(None);
                     }
                 }
             }
         }
+    }
+}
+
+/// The client opens another connection for its next request (RFC 9112 section 9.6); closing an idle one could meet a request that is on its way.
+fn closes(response: &mut Response<Body>) {
+    let close = HeaderValue::from_static("close");
+    response.headers_mut().insert(header::CONNECTION, close);
+}
+
+/// How a connection of hyper's ended.
+fn ended(result: Result<hyper::Result<()>, HttpEnd>, signals: &Signals) -> HttpEnd {
+    match result {
+        Ok(Ok(())) => None,
+        Ok(Err(error)) => problem_of(&error, signals),
+        Err(end) => end,
     }
 }
 

@@ -11,5 +11,6 @@ mod good_http;
 mod inbound;
 mod judging;
 mod mtls;
+mod usual_http;
 mod wired;
 mod world;

@@ -15,6 +15,8 @@ use crate::{Body, RequestError};
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum Protocol {
     Http1,
+    /// HTTP/1.1 as far as the response to a request that asks for another protocol.
+    Upgrade,
     Http2,
 }
 
@@ -32,12 +34,13 @@ pub(crate) fn protocol(
         UpstreamHttp::AsClient if request.version() == Version::HTTP_2 => Protocol::Http2,
         UpstreamHttp::AsClient => Protocol::Http1,
     };
-    if protocol == Protocol::Http2 && is_upgrade(request.headers()) {
-        return Err(RequestError::Unsendable(
+    match (protocol, is_upgrade(request.headers())) {
+        (protocol, false) => Ok(protocol),
+        (Protocol::Http1 | Protocol::Upgrade, true) => Ok(Protocol::Upgrade),
+        (Protocol::Http2, true) => Err(RequestError::Unsendable(
             "HTTP/2 has no Upgrade (RFC 9113 section 8.6)",
-        ));
+        )),
     }
-    Ok(protocol)
 }
 
 /// Whether the client asks for another protocol on this connection (RFC 9110 section 7.8).
@@ -57,12 +60,13 @@ fn connection_options(headers: &HeaderMap) -> impl Iterator<Item = &str> {
 
 /// Puts a request into the form of a protocol.
 pub(crate) fn shape(request: &mut Request<Body>, protocol: Protocol) -> Result<(), RequestError> {
-    let upgrade = (protocol == Protocol::Http1)
-        .then(|| upgrade_of(request.headers()))
-        .flatten();
+    let upgrade = match protocol {
+        Protocol::Upgrade => request.headers().get(UPGRADE).cloned(),
+        Protocol::Http1 | Protocol::Http2 => None,
+    };
     remove_hop_by_hop(request.headers_mut(), protocol);
     match protocol {
-        Protocol::Http1 => http1(request)?,
+        Protocol::Http1 | Protocol::Upgrade => http1(request)?,
         Protocol::Http2 => http2(request)?,
     }
     if let Some(upgrade) = upgrade {
@@ -71,12 +75,6 @@ pub(crate) fn shape(request: &mut Request<Body>, protocol: Protocol) -> Result<(
         headers.insert(UPGRADE, upgrade);
     }
     Ok(())
-}
-
-fn upgrade_of(headers: &HeaderMap) -> Option<HeaderValue> {
-    is_upgrade(headers)
-        .then(|| headers.get(UPGRADE).cloned())
-        .flatten()
 }
 
 const KEEP_ALIVE: HeaderName = HeaderName::from_static("keep-alive");

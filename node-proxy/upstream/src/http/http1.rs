@@ -1,30 +1,26 @@
 //! HTTP/1.1: one request at a time in a connection, which is kept for the next.
+//!
+//! A connection has no task. The one who sends a request drives it, the one who reads the response's body afterwards; while it waits for a request
+//! nobody does, and it has no buffers.
 
 use std::{
-    pin::Pin,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
-    task::{Context, Poll},
     time::{Duration, Instant},
 };
 
-use bytes::Bytes;
-use http_body::{Body as _, Frame, SizeHint};
-use http_body_util::BodyExt;
-use hyper::{body::Incoming, client::conn::http1::SendRequest};
-use hyper_util::rt::TokioIo;
+use heddle_http1::Ahead;
 
-use super::client::http1_client;
 use crate::{
-    Body, BoxError, DialError,
-    balance::Pending,
+    BoxedIo,
     dial::{Dialed, Way},
 };
 
 /// A connection on which a request can be sent.
 pub(crate) struct Http1 {
-    pub(crate) sender: SendRequest<Body>,
+    pub(super) io: BoxedIo,
+    pub(super) ahead: Ahead,
     way: Way,
-    pub(crate) idle: Arc<Idle>,
+    idle: Arc<Idle>,
 }
 
 /// The connections of one origin to one endpoint that wait for a request.
@@ -36,9 +32,16 @@ pub(crate) struct Idle {
 }
 
 struct Waiting {
-    sender: SendRequest<Body>,
+    io: BoxedIo,
     way: Way,
     since: Instant,
+}
+
+impl Waiting {
+    /// Open, with nothing to read: a server that says something unasked is out of step, or has said that it closes.
+    fn is_usable(&mut self) -> bool {
+        self.way.lasts() && Ahead::default().is_quiet(&mut self.io)
+    }
 }
 
 impl Idle {
@@ -56,32 +59,33 @@ impl Idle {
     /// The one that was used last: it is the least likely to be closed, and the others get to rest and go.
     pub(crate) fn take(self: &Arc<Self>) -> Option<Http1> {
         let mut waiting = self.waiting();
-        while let Some(Waiting { sender, way, .. }) = waiting.pop() {
-            if sender.is_ready() && way.lasts() {
+        while let Some(mut last) = waiting.pop() {
+            if last.is_usable() {
                 return Some(Http1 {
-                    sender,
-                    way,
-                    idle: self.clone(),
+                    io: last.io,
+                    ahead: Ahead::default(),
+                    way: last.way,
+                    idle: Arc::clone(self),
                 });
             }
         }
         None
     }
 
-    fn put(&self, sender: SendRequest<Body>, way: Way) {
+    fn put(&self, io: BoxedIo, way: Way) {
         let mut waiting = self.waiting();
         if waiting.len() < self.most {
             let since = Instant::now();
-            waiting.push(Waiting { sender, way, since });
+            waiting.push(Waiting { io, way, since });
         }
     }
 
     /// Closes those that waited too long; tells whether any are left.
     pub(crate) fn sweep(&self, now: Instant, idle: Duration) -> bool {
         let mut waiting = self.waiting();
-        waiting.retain(|Waiting { sender, way, since }| {
-            let fresh = now.saturating_duration_since(*since) < idle;
-            !sender.is_closed() && way.lasts() && fresh
+        waiting.retain_mut(|one| {
+            let fresh = now.saturating_duration_since(one.since) < idle;
+            fresh && one.is_usable()
         });
         !waiting.is_empty()
     }
@@ -91,86 +95,21 @@ impl Idle {
     }
 }
 
-/// Speaks HTTP/1.1 over a new connection.
-pub(crate) async fn handshake(
-    Dialed { io, way }: Dialed,
-    idle: Arc<Idle>,
-) -> Result<Http1, DialError> {
-    let (sender, connection) = http1_client()
-        .handshake(TokioIo::new(io))
-        .await
-        .map_err(DialError::Http)?;
-    tokio::task::spawn_local(async move {
-        // With upgrades: after 101 the connection's bytes belong to whoever asks for them.
-        if let Err(error) = connection.with_upgrades().await {
-            tracing::debug!(%error, "HTTP/1.1 connection ended");
-        }
-    });
-    Ok(Http1 { sender, way, idle })
-}
-
-/// A response's body that gives its connection back when it has been read to the end.
-pub(crate) struct Http1Body {
-    incoming: Incoming,
-    connection: Option<Http1>,
-    _pending: Pending,
-}
-
-impl Http1Body {
-    pub(crate) fn boxed(incoming: Incoming, connection: Http1, pending: Pending) -> Body {
-        let mut body = Self {
-            incoming,
-            connection: Some(connection),
-            _pending: pending,
-        };
-        if body.incoming.is_end_stream() {
-            body.give_back();
-        }
-        body.boxed_unsync()
-    }
-
-    /// Usually the connection is ready at once; not if the request's body is still being sent.
-    fn give_back(&mut self) {
-        let Some(connection) = self.connection.take() else {
-            return;
-        };
-        let Http1 {
-            mut sender,
+impl Http1 {
+    /// A new connection, which will wait among these others.
+    pub(crate) fn new(Dialed { io, way }: Dialed, idle: Arc<Idle>) -> Self {
+        Self {
+            io,
+            ahead: Ahead::default(),
             way,
             idle,
-        } = connection;
-        if sender.is_ready() {
-            idle.put(sender, way);
-        } else if !sender.is_closed() {
-            tokio::task::spawn_local(async move {
-                if sender.ready().await.is_ok() {
-                    idle.put(sender, way);
-                }
-            });
         }
     }
-}
 
-impl http_body::Body for Http1Body {
-    type Data = Bytes;
-    type Error = BoxError;
-
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
-        let frame = std::task::ready!(Pin::new(&mut self.incoming).poll_frame(cx));
-        if frame.is_none() || self.incoming.is_end_stream() {
-            self.give_back();
+    /// Request and response have ended: the connection waits for the next. One on which more came than was asked for is closed.
+    pub(super) fn give_back(self) {
+        if self.ahead.is_empty() {
+            self.idle.put(self.io, self.way);
         }
-        Poll::Ready(frame.map(|frame| frame.map_err(Into::into)))
-    }
-
-    fn is_end_stream(&self) -> bool {
-        self.incoming.is_end_stream()
-    }
-
-    fn size_hint(&self) -> SizeHint {
-        self.incoming.size_hint()
     }
 }

@@ -3,14 +3,19 @@
 //! - `client`: how HTTP is spoken to a server, with its limits.
 //! - `form`: a request in the form of the protocol that it is sent in.
 //! - `http1`, `http2`: connections and their pools.
+//! - `exchange`: one request and its response in an HTTP/1.1 connection.
+//! - `upgrade`: a request that changes the protocol of its connection.
 //! - `send`: one request, from the choice of an endpoint to the response's head.
 
 mod client;
+mod exchange;
 pub(crate) mod form;
 mod http1;
 mod http2;
 mod pools;
 mod send;
+mod upgrade;
 
 pub use client::{RESPONSE_HEADER_BYTES, http1_client, http2_client};
+pub use exchange::Http1Error;
 pub(crate) use pools::HttpPools;

@@ -11,13 +11,15 @@ use std::{
 
 use foldhash::fast::RandomState;
 use heddle_config::{ClientTls, Inside, PodUid};
+use hyper::client::conn::http1::SendRequest;
 
 use crate::{
-    Origin, Target, UpstreamSettings,
+    Body, Origin, Target, UpstreamSettings,
     dial::{Dialed, Dialer, Failure},
     http::{
-        http1::{self, Http1, Idle},
+        http1::{Http1, Idle},
         http2::{self, Http2, Shared},
+        upgrade,
     },
     origin::OriginKey,
     tunnels::Peer,
@@ -99,9 +101,22 @@ impl HttpPools {
             return Ok((connection, true));
         }
         let dialed = dialer.dial(from, target, limit, Inside::Http1).await?;
-        let connection = http1::handshake(dialed, idle).await?;
         self.made.set(self.made.get() + 1);
-        Ok((connection, false))
+        Ok((Http1::new(dialed, idle), false))
+    }
+
+    /// A connection for one request that asks for another protocol.
+    pub(crate) async fn upgrade(
+        &self,
+        dialer: &Dialer,
+        from: &Origin,
+        target: &Target,
+        limit: Duration,
+    ) -> Result<SendRequest<Body>, Failure> {
+        let dialed = dialer.dial(from, target, limit, Inside::Http1).await?;
+        let sender = upgrade::handshake(dialed).await?;
+        self.made.set(self.made.get() + 1);
+        Ok(sender)
     }
 
     /// A place for one HTTP/2 request, and whether its connection has served others before.

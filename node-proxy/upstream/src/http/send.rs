@@ -5,18 +5,23 @@ use std::time::Instant;
 use heddle_routing::ClusterName;
 use http::{Request, Response, request};
 use http_body::Body as _;
-use hyper::{body::Incoming, client::conn::TrySendError};
+use http_body_util::BodyExt;
+use hyper::{
+    body::Incoming,
+    client::conn::{TrySendError, http1::SendRequest},
+};
 
 use crate::{
-    Answer, Body, ConnectError, Origin, RequestError, Target, Upstream,
+    Answer, Body, Broken, ConnectError, Origin, RequestError, Target, Upstream,
     attempt::{Attempt, Attempts},
     balance::Pending,
     body::empty_body,
     dial::Failure,
     error::http2_error,
     http::{
+        exchange::{Http1Error, Unanswered},
         form::{self, Protocol},
-        http1::{Http1, Http1Body},
+        http1::Http1,
         http2::{Http2, Http2Body},
     },
 };
@@ -24,6 +29,7 @@ use crate::{
 /// A connection of either protocol, for one request.
 enum Connection {
     Http1(Http1),
+    Upgrade(SendRequest<Body>),
     Http2(Http2),
 }
 
@@ -34,9 +40,9 @@ const MOST_REPLAYS: u32 = 3;
 /// Why a request was not answered.
 enum SendFailure {
     /// The request can be sent again: it was not sent, or sending it twice does no harm.
-    Replay(Request<Body>, hyper::Error),
+    Replay(Request<Body>, Broken),
     /// It may have had an effect.
-    Final(hyper::Error),
+    Final(Broken),
 }
 
 impl Upstream {
@@ -98,6 +104,7 @@ impl Upstream {
         let pools = &self.inner.http;
         match protocol {
             Protocol::Http1 => pools.waiting_http1(from, target).map(Connection::Http1),
+            Protocol::Upgrade => None,
             Protocol::Http2 => pools.standing_http2(from, target).map(Connection::Http2),
         }
     }
@@ -169,6 +176,10 @@ impl Upstream {
                     .await?;
                 Ok((Connection::Http1(taken.0), taken.1))
             }
+            Protocol::Upgrade => {
+                let sender = pools.upgrade(dialer, from, &attempt.target, limit).await?;
+                Ok((Connection::Upgrade(sender), false))
+            }
             // A closed connection is not taken again, so that here `fresh` needs nothing special.
             Protocol::Http2 => {
                 let taken = pools.http2(dialer, from, &attempt.target, limit).await?;
@@ -185,23 +196,60 @@ impl Connection {
         reused: bool,
         pending: Pending,
     ) -> Result<Response<Body>, SendFailure> {
-        let copy = Copy::of(&request, reused);
         match self {
-            Self::Http1(mut connection) => {
-                let sent = connection.sender.try_send_request(request).await;
-                let response = sent.map_err(|error| copy.failure(error))?;
-                Ok(response.map(|body| Http1Body::boxed(body, connection, pending)))
+            Self::Http1(connection) => {
+                let repeatable =
+                    reused && request.method().is_idempotent() && request.body().is_end_stream();
+                let answered = connection.exchange(request, pending).await;
+                answered.map_err(|failed| unanswered(*failed, repeatable))
             }
-            Self::Http2(mut place) => {
-                let sent = place.sender.try_send_request(request).await;
-                let response: Response<Incoming> = sent.map_err(|error| copy.failure(error))?;
-                Ok(response.map(|body| Http2Body::boxed(body, place, pending)))
-            }
+            // On the heap: they are larger, and the others need no room for them.
+            Self::Upgrade(sender) => Box::pin(upgrade(sender, request, pending)).await,
+            Self::Http2(place) => Box::pin(http2(place, request, reused, pending)).await,
         }
     }
 }
 
-/// The head of a request that has no body, to send it again if its connection turns out to be dead.
+async fn upgrade(
+    mut sender: SendRequest<Body>,
+    request: Request<Body>,
+    pending: Pending,
+) -> Result<Response<Body>, SendFailure> {
+    let sent = sender.try_send_request(request).await;
+    let response = sent.map_err(|failed| SendFailure::Final(failed.into_error().into()))?;
+    // As long as the response lasts, the endpoint has it to do.
+    Ok(response.map(|body| {
+        let held = move |frame| {
+            let _ = &pending;
+            frame
+        };
+        body.map_frame(held).map_err(Into::into).boxed_unsync()
+    }))
+}
+
+async fn http2(
+    mut place: Http2,
+    request: Request<Body>,
+    reused: bool,
+    pending: Pending,
+) -> Result<Response<Body>, SendFailure> {
+    let copy = Copy::of(&request, reused);
+    let sent = place.sender.try_send_request(request).await;
+    let response: Response<Incoming> = sent.map_err(|error| copy.failure(error))?;
+    Ok(response.map(|body| Http2Body::boxed(body, place, pending)))
+}
+
+/// `repeatable`: it has no body, sending it twice has the effect of sending it once (RFC 9110 section 9.2.2), and its connection had served
+/// others before: then it was most likely closed while the request was on its way (RFC 9112 section 9.3.1).
+fn unanswered(failed: Unanswered, repeatable: bool) -> SendFailure {
+    let died = matches!(failed.error, Http1Error::Io(_) | Http1Error::Closed);
+    match failed.unsent || (repeatable && died) {
+        true => SendFailure::Replay(failed.request, failed.error.into()),
+        false => SendFailure::Final(failed.error.into()),
+    }
+}
+
+/// The head of an HTTP/2 request that has no body, to send it again if its connection turns out to be dead.
 struct Copy {
     head: Option<request::Parts>,
     /// Sending it twice has the effect of sending it once (RFC 9110 section 9.2.2), and the connection had served others
@@ -220,14 +268,14 @@ impl Copy {
 
     fn failure(self, mut error: TrySendError<Request<Body>>) -> SendFailure {
         if let Some(request) = error.take_message() {
-            return SendFailure::Replay(request, error.into_error());
+            return SendFailure::Replay(request, error.into_error().into());
         }
         let error = error.into_error();
         match self.head {
             Some(head) if was_not_processed(&error) || (self.repeatable && died(&error)) => {
-                SendFailure::Replay(Request::from_parts(head, empty_body()), error)
+                SendFailure::Replay(Request::from_parts(head, empty_body()), error.into())
             }
-            _ => SendFailure::Final(error),
+            _ => SendFailure::Final(error.into()),
         }
     }
 }

@@ -134,7 +134,7 @@ fn an_upgrade_is_kept() {
         ("x-hop", "1"),
         ("upgrade", "websocket"),
     ];
-    let request = shaped(Protocol::Http1, Version::HTTP_11, "/", &headers);
+    let request = shaped(Protocol::Upgrade, Version::HTTP_11, "/", &headers);
     assert_eq!(request.headers()[header::CONNECTION], "upgrade");
     assert_eq!(request.headers()[header::UPGRADE], "websocket");
     assert!(!request.headers().contains_key("x-hop"));
