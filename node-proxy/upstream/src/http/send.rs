@@ -3,12 +3,12 @@
 use std::time::Instant;
 
 use heddle_routing::ClusterName;
-use http::{Request, Response, request};
+use http::{HeaderMap, Request, Response, header, request};
 use http_body::Body as _;
 use hyper::{body::Incoming, client::conn::TrySendError};
 
 use crate::{
-    Answer, Body, ConnectError, Origin, RequestError, Target, Upstream,
+    Answer, Body, ConnectError, Origin, Progress, RequestError, Target, Upstream,
     attempt::{Attempt, Attempts},
     balance::Pending,
     body::empty_body,
@@ -34,9 +34,26 @@ const MOST_REPLAYS: u32 = 3;
 /// Why a request was not answered.
 enum SendFailure {
     /// The request can be sent again: it was not sent, or sending it twice does no harm.
-    Replay(Request<Body>, hyper::Error),
-    /// It may have had an effect.
-    Final(hyper::Error),
+    Replay(Request<Body>, Progress, hyper::Error),
+    /// It may have had an effect, or cannot be repeated here.
+    Final(Progress, hyper::Error),
+    /// A response came that is not to be passed on.
+    Malformed(&'static str),
+}
+
+impl SendFailure {
+    fn of(self, target: Target) -> RequestError {
+        match self {
+            Self::Replay(_, progress, source) | Self::Final(progress, source) => {
+                RequestError::Broken {
+                    target,
+                    progress,
+                    source,
+                }
+            }
+            Self::Malformed(reason) => RequestError::Malformed { target, reason },
+        }
+    }
 }
 
 impl Upstream {
@@ -68,16 +85,13 @@ impl Upstream {
                         target: attempt.target,
                     });
                 }
-                Err(SendFailure::Replay(again, _)) if replays < MOST_REPLAYS => {
+                Err(SendFailure::Replay(again, ..)) if replays < MOST_REPLAYS => {
                     replays += 1;
                     request = again;
                 }
-                Err(SendFailure::Replay(_, source) | SendFailure::Final(source)) => {
+                Err(failure) => {
                     attempt.load.fail(Instant::now());
-                    return Err(RequestError::Broken {
-                        target: attempt.target,
-                        source,
-                    });
+                    return Err(failure.of(attempt.target));
                 }
             }
             let fresh = Box::pin(self.fresh(from, &attempts, &attempt, protocol)).await;
@@ -190,6 +204,10 @@ impl Connection {
             Self::Http1(mut connection) => {
                 let sent = connection.sender.try_send_request(request).await;
                 let response = sent.map_err(|error| copy.failure(error))?;
+                if has_two_lengths(response.headers()) {
+                    // With its connection: what comes next on it is anybody's guess.
+                    return Err(SendFailure::Malformed("the response has two lengths"));
+                }
                 Ok(response.map(|body| Http1Body::boxed(body, connection, pending)))
             }
             Self::Http2(mut place) => {
@@ -199,6 +217,13 @@ impl Connection {
             }
         }
     }
+}
+
+/// RFC 9112 section 6.3. hyper looks at the lengths only where a body follows, so not in the answer to HEAD.
+fn has_two_lengths(headers: &HeaderMap) -> bool {
+    let mut lengths = headers.get_all(header::CONTENT_LENGTH).iter();
+    let first = lengths.next();
+    lengths.any(|other| Some(other) != first)
 }
 
 /// The head of a request that has no body, to send it again if its connection turns out to be dead.
@@ -220,14 +245,19 @@ impl Copy {
 
     fn failure(self, mut error: TrySendError<Request<Body>>) -> SendFailure {
         if let Some(request) = error.take_message() {
-            return SendFailure::Replay(request, error.into_error());
+            return SendFailure::Replay(request, Progress::Unsent, error.into_error());
         }
         let error = error.into_error();
+        let progress = match was_not_processed(&error) {
+            true => Progress::Refused,
+            false => Progress::Sent,
+        };
         match self.head {
-            Some(head) if was_not_processed(&error) || (self.repeatable && died(&error)) => {
-                SendFailure::Replay(Request::from_parts(head, empty_body()), error)
+            Some(head) if progress == Progress::Refused || (self.repeatable && died(&error)) => {
+                let again = Request::from_parts(head, empty_body());
+                SendFailure::Replay(again, progress, error)
             }
-            _ => SendFailure::Final(error),
+            _ => SendFailure::Final(progress, error),
         }
     }
 }
