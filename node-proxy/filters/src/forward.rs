@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use heddle_config::ClusterName;
 use heddle_telemetry::ResponseFlag;
-use heddle_upstream::{Answer, ConnectError, Origin, RequestError, Target, Upstream};
+use heddle_upstream::{Answer, ConnectError, Origin, Progress, RequestError, Target, Upstream};
 use http::Request;
 
 use crate::Body;
@@ -52,6 +52,8 @@ pub struct Failure {
     pub policies: Vec<Arc<str>>,
     /// Whom it was about, if that was settled.
     pub target: Option<Target>,
+    /// How far a request came that an endpoint gave no response to; `None`: it was refused, or there was nobody to ask.
+    pub progress: Option<Progress>,
 }
 
 impl Failure {
@@ -62,6 +64,15 @@ impl Failure {
             reason: reason.into(),
             policies: Vec::new(),
             target: None,
+            progress: None,
+        }
+    }
+
+    /// The failure of an endpoint that was asked.
+    pub fn after(self, progress: Progress) -> Self {
+        Self {
+            progress: Some(progress),
+            ..self
         }
     }
 }
@@ -75,6 +86,7 @@ impl From<ConnectError> for Failure {
             reason: error.to_string(),
             policies: Vec::new(),
             target: error.target().cloned(),
+            progress: error.is_of_endpoint().then_some(Progress::Connecting),
         }
     }
 }
@@ -86,6 +98,7 @@ impl From<RequestError> for Failure {
             reason: error.to_string(),
             policies: Vec::new(),
             target: error.target().cloned(),
+            progress: error.progress(),
         }
     }
 }

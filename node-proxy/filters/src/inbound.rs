@@ -208,6 +208,7 @@ pub fn authorization_refusal(
         reason: format!("{names}: {how} {who} to do this"),
         policies: objects,
         target: None,
+        progress: None,
     })
 }
 

@@ -2,31 +2,49 @@
 
 use std::time::Duration;
 
-use heddle_routing::RetryPolicy;
-use heddle_telemetry::ResponseFlag;
-use http::StatusCode;
+use heddle_routing::{RetryOn, RetryPolicy};
+use heddle_upstream::Progress;
+use http::{HeaderMap, Response, StatusCode};
+
+use crate::Failure;
 
 /// How a try ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Outcome {
-    /// With a response.
-    Status(StatusCode),
-    /// Without one.
-    Failed(ResponseFlag),
+    /// With a response, and the `grpc-status` in its headers (a gRPC response without a message has it there).
+    Answered(StatusCode, Option<u16>),
+    /// Without one, because of an endpoint.
+    Broken(Progress),
+    /// Without one, and another try would change nothing.
+    Refused,
 }
 
-/// Whether the policy wants a further try after such an end.
-///
-/// A route with a retry policy is tried again after every failure of the connection and after a try's time limit, too
-/// (Gateway API, HTTPRouteRetry.codes: "implementations should retry on connection errors"); a refusal stays a refusal.
-pub(crate) fn is_retriable(policy: &RetryPolicy, outcome: Outcome) -> bool {
-    use ResponseFlag as F;
+impl Outcome {
+    pub(crate) fn of<B>(result: &Result<&Response<B>, &Failure>) -> Self {
+        match result {
+            Ok(response) => Self::Answered(response.status(), grpc_code(response.headers())),
+            Err(failure) => failure.progress.map_or(Self::Refused, Self::Broken),
+        }
+    }
+}
+
+fn grpc_code(headers: &HeaderMap) -> Option<u16> {
+    headers.get("grpc-status")?.to_str().ok()?.parse().ok()
+}
+
+/// Whether the end of a try is worth another.
+pub(crate) fn is_retriable(on: &RetryOn, outcome: Outcome) -> bool {
     match outcome {
-        Outcome::Status(status) => policy.on_status.binary_search(&status.as_u16()).is_ok(),
-        Outcome::Failed(flag) => matches!(
-            flag,
-            F::ConnectFailure | F::ConnectionTermination | F::RemoteReset | F::RequestTimeout
-        ),
+        Outcome::Answered(status, grpc) => {
+            on.statuses.binary_search(&status.as_u16()).is_ok()
+                || grpc.is_some_and(|code| on.grpc_codes.binary_search(&code).is_ok())
+        }
+        Outcome::Refused => false,
+        Outcome::Broken(_) if on.reset => true,
+        Outcome::Broken(Progress::Connecting) => on.connect_failure || on.reset_before_request,
+        Outcome::Broken(Progress::Unsent) => on.reset_before_request,
+        Outcome::Broken(Progress::Refused) => on.refused_stream,
+        Outcome::Broken(Progress::Sent) => false,
     }
 }
 

@@ -5,7 +5,7 @@ use std::{pin::pin, time::Duration};
 use heddle_config::ClusterName;
 use heddle_routing::RetryPolicy;
 use heddle_telemetry::ResponseFlag;
-use heddle_upstream::Answer;
+use heddle_upstream::{Answer, Progress};
 use http::{Request, request::Parts};
 use tokio::time::{Instant, sleep_until, timeout_at};
 
@@ -58,11 +58,8 @@ impl Plan<'_> {
             exchange.entry.attempts += 1;
             let request = Request::from_parts(head.clone(), body.next_try());
             let result = self.once(forward, policy.per_try_timeout, request).await;
-            let outcome = match &result {
-                Ok(reply) => Outcome::Status(reply.response.status()),
-                Err(failure) => Outcome::Failed(failure.flag),
-            };
-            if !is_retriable(policy, outcome) || self.is_over() || !body.is_whole() {
+            let outcome = Outcome::of(&result.as_ref().map(|reply| &reply.response));
+            if !is_retriable(&policy.on, outcome) || self.is_over() || !body.is_whole() {
                 return result;
             }
             if retries == policy.retries {
@@ -109,6 +106,8 @@ fn too_slow(what: &str) -> Failure {
         ResponseFlag::RequestTimeout,
         format!("{what} took longer than its route allows"),
     )
+    // Wherever it was by then: the limit is one for the response.
+    .after(Progress::Sent)
 }
 
 fn note_exhausted(exchange: &mut Exchange, result: &Result<Answer, Failure>, retries: u32) {

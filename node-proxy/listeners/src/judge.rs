@@ -130,6 +130,7 @@ fn network_policy(
         ),
         policies: by.clone(),
         target: None,
+        progress: None,
     })
 }
 

@@ -30,6 +30,6 @@ pub use matching::request_host;
 pub use rewrite::InvalidPath;
 pub use route::{
     Action, ClusterName, DirectResponse, Domain, Forward, HeaderMatcher, Origin, PathMatcher,
-    PathRewrite, QueryMatcher, Redirect, RedirectPath, RetryPolicy, Route, RouteMatch, RouteTable,
-    StringMatcher, VirtualHost, WeightedCluster, WeightedClusters,
+    PathRewrite, QueryMatcher, Redirect, RedirectPath, RetryOn, RetryPolicy, Route, RouteMatch,
+    RouteTable, StringMatcher, VirtualHost, WeightedCluster, WeightedClusters,
 };

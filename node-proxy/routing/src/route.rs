@@ -222,16 +222,35 @@ pub enum PathRewrite {
 pub struct RetryPolicy {
     /// Further tries after the first.
     pub retries: u32,
-    /// On a refused or reset connection before a response (`connect-failure`, `reset`, `refused-stream`).
-    pub on_connection_failure: bool,
-    /// On any 5xx (`5xx`) or only 502, 503, 504 (`gateway-error`) and others, sorted.
-    pub on_status: Vec<u16>,
+    /// After which ends of a try.
+    pub on: RetryOn,
     /// Limit for one try.
     pub per_try_timeout: Option<Duration>,
     /// First pause; doubles each time with full jitter.
     pub base_backoff: Duration,
     /// Longest pause.
     pub max_backoff: Duration,
+}
+
+/// The ends of a try that are worth another (route.v3.RetryPolicy.retry_on; what the words mean stands in Envoy's
+/// documentation of `x-envoy-retry-on` and `x-envoy-retry-grpc-on`).
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct RetryOn {
+    /// Any end without a response, a try's time limit included (`reset`; `5xx` and `gateway-error` too, since such an end is
+    /// answered with one).
+    pub reset: bool,
+    /// No connection could be made (`connect-failure`).
+    pub connect_failure: bool,
+    /// The endpoint said that it did nothing (`refused-stream`: REFUSED_STREAM of HTTP/2).
+    pub refused_stream: bool,
+    /// It ended before the request's head was sent (`reset-before-request`).
+    pub reset_before_request: bool,
+    /// Statuses of responses, sorted: any 5xx (`5xx`), 502, 503 and 504 (`gateway-error`), 409 (`retriable-4xx`), those of
+    /// `retriable_status_codes`.
+    pub statuses: Vec<u16>,
+    /// Codes of `grpc-status` in a response's headers, sorted (`cancelled`, `deadline-exceeded`, `resource-exhausted`,
+    /// `internal`, `unavailable`).
+    pub grpc_codes: Vec<u16>,
 }
 
 /// A redirect (route.v3.RedirectAction).

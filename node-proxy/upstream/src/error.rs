@@ -169,6 +169,22 @@ impl ConnectError {
         }
     }
 
+    /// Whether endpoints failed, as opposed to what nobody should try again: a refusal, a wrong identity, no endpoint at all.
+    pub fn is_of_endpoint(&self) -> bool {
+        match self {
+            Self::Failed { source, .. } => {
+                source.is_of_endpoint() && !source.is_denial() && source.peer_refused().is_none()
+            }
+            Self::Deadline { .. } => true,
+            Self::NoCluster(_)
+            | Self::NotForConnecting(_)
+            | Self::NoEndpoint(_)
+            | Self::LeadsBack(_)
+            | Self::Denied { .. }
+            | Self::Certificate(_) => false,
+        }
+    }
+
     /// Whom it was about, if an endpoint was chosen.
     pub fn target(&self) -> Option<&Target> {
         match self {
@@ -187,14 +203,29 @@ pub enum RequestError {
     /// The request cannot be sent in the cluster's protocol.
     #[error("{0}")]
     Unsendable(&'static str),
-    /// The connection broke, or what came was no HTTP response, after the request was sent at least in part.
+    /// The connection broke, or what came was no HTTP response.
     #[error("{address}: {source}", address = .target.address)]
     Broken {
         /// Whom it was sent to.
         target: Target,
+        /// How far it came.
+        progress: Progress,
         /// What happened.
         source: Broken,
     },
+}
+
+/// How far a request came that an endpoint gave no response to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Progress {
+    /// No connection could be made.
+    Connecting,
+    /// There was a connection, but nothing of the request was sent.
+    Unsent,
+    /// The endpoint says that it did nothing (RFC 9113 section 8.7).
+    Refused,
+    /// It was sent at least in part, and may have had an effect.
+    Sent,
 }
 
 /// How a request's connection broke.
@@ -226,6 +257,15 @@ impl RequestError {
             Self::Connect(error) => error.flag(),
             Self::Unsendable(_) => ResponseFlag::ClientProtocolError,
             Self::Broken { source, .. } => source.flag(),
+        }
+    }
+
+    /// How far it came. `None`: that there is no response is no endpoint's doing, or was meant (a policy, an identity).
+    pub fn progress(&self) -> Option<Progress> {
+        match self {
+            Self::Connect(error) => error.is_of_endpoint().then_some(Progress::Connecting),
+            Self::Unsendable(_) => None,
+            Self::Broken { progress, .. } => Some(*progress),
         }
     }
 

@@ -32,7 +32,7 @@ mod tunnels;
 mod upstream;
 
 pub use body::{Body, BoxError, empty_body, full_body};
-pub use error::{Broken, ConnectError, DialError, RequestError};
+pub use error::{Broken, ConnectError, DialError, Progress, RequestError};
 pub use http::{Http1Error, RESPONSE_HEADER_BYTES, http1_client, http2_client};
 pub use origin::Origin;
 pub use settings::UpstreamSettings;

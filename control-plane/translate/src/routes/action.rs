@@ -23,6 +23,10 @@ use crate::{
 /// The longest pause between two tries, as a multiple of the first.
 const LONGEST_BACKOFF: u32 = 10;
 
+/// What a route that wants retries is tried again after: the statuses that it lists and, asked for or not, "connection errors
+/// (disconnect, reset, timeout, TCP failure)" (Gateway API, HTTPRouteRetry; GEP-1731). `reset` means all of those.
+const RETRY_ON: &str = "connect-failure,reset,retriable-status-codes";
+
 /// Everything about forwarding.
 pub(super) struct Forward<'a> {
     /// Drawn by weight.
@@ -111,7 +115,7 @@ fn retry_policy(retry: &RetryPolicy, timeouts: &Timeouts) -> WireRetryPolicy {
         max_interval: duration(first.saturating_mul(LONGEST_BACKOFF)),
     });
     WireRetryPolicy {
-        retry_on: "retriable-status-codes".to_owned(),
+        retry_on: RETRY_ON.to_owned(),
         num_retries: number(retry.attempts),
         retriable_status_codes: retry.status_codes.iter().copied().map(u32::from).collect(),
         retry_back_off: back_off,

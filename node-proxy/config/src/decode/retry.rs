@@ -3,7 +3,7 @@
 use std::{collections::BTreeSet, time::Duration};
 
 use heddle_proto::envoy::config::route::v3::RetryPolicy as WireRetry;
-use heddle_routing::RetryPolicy;
+use heddle_routing::{RetryOn, RetryPolicy};
 
 use super::{
     error::{At, Decoded, refuse, unsupported},
@@ -28,7 +28,7 @@ pub(super) fn retry_policy(wire: &WireRetry) -> Decoded<RetryPolicy> {
         wire.rate_limited_retry_back_off.is_some(),
         "rate_limited_retry_back_off",
     )?;
-    let conditions = conditions(wire)?;
+    let on = conditions(wire)?;
     let backoff = wire.retry_back_off.as_ref();
     let base = match backoff.and_then(|b| b.base_interval.as_ref()) {
         Some(base) => duration(base).at("retry_back_off.base_interval")?,
@@ -47,50 +47,67 @@ pub(super) fn retry_policy(wire: &WireRetry) -> Decoded<RetryPolicy> {
             .num_retries
             .as_ref()
             .map_or(DEFAULT_RETRIES, |n| n.value),
-        on_connection_failure: conditions.on_connection_failure,
-        on_status: conditions.on_status.into_iter().collect(),
+        on,
         per_try_timeout: per_try_timeout.at("per_try_timeout")?.flatten(),
         base_backoff: base,
         max_backoff: max,
     })
 }
 
-#[derive(Default)]
-struct Conditions {
-    on_connection_failure: bool,
-    on_status: BTreeSet<u16>,
-}
-
-fn conditions(wire: &WireRetry) -> Decoded<Conditions> {
-    let mut found = Conditions::default();
+fn conditions(wire: &WireRetry) -> Decoded<RetryOn> {
+    let mut on = RetryOn::default();
+    let mut statuses = BTreeSet::new();
+    let mut grpc_codes = BTreeSet::new();
     let words = wire.retry_on.split(',').map(str::trim);
     for word in words.filter(|word| !word.is_empty()) {
         match word {
-            "connect-failure" | "refused-stream" | "reset" | "reset-before-request" => {
-                found.on_connection_failure = true;
-            }
+            "connect-failure" => on.connect_failure = true,
+            "refused-stream" => on.refused_stream = true,
+            "reset" => on.reset = true,
+            "reset-before-request" => on.reset_before_request = true,
             "5xx" => {
-                found.on_connection_failure = true;
-                found.on_status.extend(500..=599);
+                on.reset = true;
+                statuses.extend(500..=599);
             }
             "gateway-error" => {
-                found.on_connection_failure = true;
-                found.on_status.extend([502, 503, 504]);
+                on.reset = true;
+                statuses.extend([502, 503, 504]);
             }
             "retriable-4xx" => {
-                found.on_status.insert(409);
+                statuses.insert(409);
             }
-            "retriable-status-codes" => found.on_status.extend(statuses(wire)?),
-            other => {
-                return refuse(format_args!("{other:?} is not understood by this proxy"))
-                    .at("retry_on");
-            }
+            "retriable-status-codes" => statuses.extend(listed(wire)?),
+            // There is no HTTP/3 here that it could happen in.
+            "http3-post-connect-failure" => {}
+            other => match grpc_code(other) {
+                Some(code) => {
+                    grpc_codes.insert(code);
+                }
+                None => {
+                    return refuse(format_args!("{other:?} is not understood by this proxy"))
+                        .at("retry_on");
+                }
+            },
         }
     }
-    Ok(found)
+    on.statuses = statuses.into_iter().collect();
+    on.grpc_codes = grpc_codes.into_iter().collect();
+    Ok(on)
 }
 
-fn statuses(wire: &WireRetry) -> Decoded<Vec<u16>> {
+/// google.rpc.Code.
+fn grpc_code(word: &str) -> Option<u16> {
+    match word {
+        "cancelled" => Some(1),
+        "deadline-exceeded" => Some(4),
+        "resource-exhausted" => Some(8),
+        "internal" => Some(13),
+        "unavailable" => Some(14),
+        _ => None,
+    }
+}
+
+fn listed(wire: &WireRetry) -> Decoded<Vec<u16>> {
     super::error::each(
         "retriable_status_codes",
         &wire.retriable_status_codes,

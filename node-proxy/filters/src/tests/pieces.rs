@@ -2,8 +2,9 @@
 
 use std::time::Duration;
 
-use heddle_routing::RetryPolicy;
-use heddle_telemetry::{Direction, ResponseFlag};
+use heddle_routing::{RetryOn, RetryPolicy};
+use heddle_telemetry::Direction;
+use heddle_upstream::Progress;
 use http::{HeaderMap, HeaderValue, Request, StatusCode, Version, request::Parts};
 
 use crate::spread::Sequence;
@@ -165,23 +166,71 @@ fn a_request_id_is_a_uuid_and_one_that_is_there_stays() {
 fn policy() -> RetryPolicy {
     RetryPolicy {
         retries: 3,
-        on_connection_failure: false,
-        on_status: vec![500, 503],
+        on: RetryOn::default(),
         per_try_timeout: None,
         base_backoff: Duration::from_millis(25),
         max_backoff: Duration::from_millis(60),
     }
 }
 
+/// Which of these ends are tried again: no connection, nothing sent, REFUSED_STREAM, sent and broken, refused by a policy.
+fn retried(on: &RetryOn) -> [bool; 5] {
+    use Progress as P;
+    let broken = [P::Connecting, P::Unsent, P::Refused, P::Sent].map(Outcome::Broken);
+    let [connecting, unsent, refused, sent] = broken;
+    [connecting, unsent, refused, sent, Outcome::Refused].map(|end| is_retriable(on, end))
+}
+
 #[test]
-fn what_is_retried_is_a_listed_status_or_a_broken_connection_but_no_refusal() {
-    let retriable = |outcome| is_retriable(&policy(), outcome);
-    assert!(retriable(Outcome::Status(StatusCode::SERVICE_UNAVAILABLE)));
-    assert!(!retriable(Outcome::Status(StatusCode::BAD_GATEWAY)));
-    assert!(retriable(Outcome::Failed(ResponseFlag::ConnectFailure)));
-    assert!(retriable(Outcome::Failed(ResponseFlag::RequestTimeout)));
-    assert!(!retriable(Outcome::Failed(ResponseFlag::NetworkPolicy)));
-    assert!(!retriable(Outcome::Failed(ResponseFlag::IdentityMismatch)));
+fn each_condition_is_for_its_own_ends_and_none_for_a_refusal() {
+    let none = RetryOn::default();
+    assert_eq!(retried(&none), [false; 5]);
+    let reset = RetryOn {
+        reset: true,
+        ..none.clone()
+    };
+    assert_eq!(retried(&reset), [true, true, true, true, false]);
+    let connect_failure = RetryOn {
+        connect_failure: true,
+        ..none.clone()
+    };
+    assert_eq!(
+        retried(&connect_failure),
+        [true, false, false, false, false]
+    );
+    let refused_stream = RetryOn {
+        refused_stream: true,
+        ..none.clone()
+    };
+    assert_eq!(retried(&refused_stream), [false, false, true, false, false]);
+    let before = RetryOn {
+        reset_before_request: true,
+        ..none
+    };
+    assert_eq!(retried(&before), [true, true, false, false, false]);
+}
+
+#[test]
+fn responses_are_judged_by_status_and_by_the_grpc_status_in_their_headers() {
+    let on = RetryOn {
+        statuses: vec![500, 503],
+        grpc_codes: vec![1, 14],
+        ..RetryOn::default()
+    };
+    let judged = |status, grpc: Option<&str>| {
+        let mut response = http::Response::new(());
+        *response.status_mut() = status;
+        if let Some(code) = grpc {
+            let code = code.parse().expect("a value");
+            response.headers_mut().insert("grpc-status", code);
+        }
+        is_retriable(&on, Outcome::of(&Ok(&response)))
+    };
+    assert!(judged(StatusCode::SERVICE_UNAVAILABLE, None));
+    assert!(!judged(StatusCode::BAD_GATEWAY, None));
+    assert!(judged(StatusCode::OK, Some("14")));
+    assert!(!judged(StatusCode::OK, Some("13")));
+    assert!(!judged(StatusCode::OK, Some("many")));
 }
 
 #[test]

@@ -1,8 +1,9 @@
 use std::time::Duration;
 
 use bytes::Bytes;
-use heddle_routing::{Action, RetryPolicy};
+use heddle_routing::{Action, RetryOn, RetryPolicy};
 use heddle_telemetry::ResponseFlag;
+use heddle_upstream::Progress;
 use http_body::Frame;
 use http_body_util::StreamBody;
 use tokio::time::Instant;
@@ -19,8 +20,11 @@ fn world(script: &Script, change: impl FnOnce(&mut heddle_routing::Forward)) -> 
 fn retry(retries: u32) -> RetryPolicy {
     RetryPolicy {
         retries,
-        on_connection_failure: false,
-        on_status: vec![503],
+        on: RetryOn {
+            reset: true,
+            statuses: vec![503],
+            ..RetryOn::default()
+        },
         per_try_timeout: None,
         base_backoff: Duration::from_millis(25),
         max_backoff: Duration::from_millis(250),
@@ -87,7 +91,10 @@ async fn the_last_answer_is_passed_on_when_all_tries_failed() {
 
 #[tokio::test(start_paused = true)]
 async fn a_broken_connection_is_tried_again_and_a_refusal_is_not() {
-    let broken = || Failure::new(ResponseFlag::ConnectionTermination, "broke");
+    let broken = || {
+        let failure = Failure::new(ResponseFlag::ConnectionTermination, "broke");
+        failure.after(Progress::Sent)
+    };
     let script = Script::default().fails(broken()).answers(200, "");
     let again = world(&script, |forward| forward.retry = Some(retry(1)));
     assert_eq!(again.ask(get("/")).await.status, 200);
@@ -156,7 +163,8 @@ async fn a_body_that_was_read_in_part_is_sent_whole_the_next_time() {
             Box::pin(async move {
                 use http_body_util::BodyExt;
                 request.body_mut().frame().await.unwrap().unwrap();
-                Err(Failure::new(ResponseFlag::ConnectionTermination, "broke"))
+                let failure = Failure::new(ResponseFlag::ConnectionTermination, "broke");
+                Err(failure.after(Progress::Sent))
             })
         }))
         .answers(200, "");

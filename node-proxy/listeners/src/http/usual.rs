@@ -7,6 +7,7 @@
 
 use std::{
     cell::Cell,
+    error::Error,
     future::poll_fn,
     io,
     pin::{Pin, pin},
@@ -18,14 +19,14 @@ use std::{
 use bytes::Bytes;
 use heddle_filters::Body;
 use heddle_http1::{
-    Ahead, Encoder, Out, RequestHead, WrongLength, content_length, request_head, write_response,
+    Ahead, Encoder, Out, RequestHead, content_length, request_head, write_response,
 };
 use http::{
     HeaderValue, Method, Request, Response, StatusCode, Version,
     header::{CONNECTION, EXPECT, TE, TRAILER, TRANSFER_ENCODING, UPGRADE},
     response,
 };
-use http_body::Body as _;
+use http_body::{Body as _, Frame};
 use hyper::ext::ReasonPhrase;
 use tokio::io::{AsyncWrite, AsyncWriteExt};
 
@@ -166,6 +167,7 @@ impl<I: Accepted> Usual<'_, I> {
             body: pin!(body),
             encoder,
             out: Out::default(),
+            broken: None,
         };
         let reason = parts.extensions.get::<ReasonPhrase>();
         let reason = reason.map(ReasonPhrase::as_bytes);
@@ -178,7 +180,7 @@ impl<I: Accepted> Usual<'_, I> {
         );
         if answer.ended {
             // The head was told so: an empty chunk, or nothing.
-            answer.end(None).map_err(io::Error::other)?;
+            answer.end();
         }
         poll_fn(|cx| answer.poll(&mut self.io, cx, &self.signals)).await?;
         Ok(kept)
@@ -209,7 +211,10 @@ struct Answering<'a> {
     body: Pin<&'a mut Body>,
     encoder: Encoder,
     out: Out,
+    /// Nothing more is put into `out`.
     ended: bool,
+    /// Why it ended before its time. What came before is written all the same: the client shall see an answer that breaks off.
+    broken: Option<io::Error>,
 }
 
 impl Answering<'_> {
@@ -220,7 +225,7 @@ impl Answering<'_> {
         signals: &Signals,
     ) -> Poll<io::Result<()>> {
         loop {
-            let gathered = self.poll_gather(cx)?;
+            let gathered = self.poll_gather(cx);
             if !self.out.is_empty() {
                 ready!(self.out.poll_write(io, cx))?;
                 signals.moved();
@@ -230,7 +235,7 @@ impl Answering<'_> {
             }
             ready!(Pin::new(&mut *io).poll_flush(cx))?;
             if self.ended {
-                return Poll::Ready(Ok(()));
+                return Poll::Ready(self.broken.take().map_or(Ok(()), Err));
             }
             if gathered.is_pending() {
                 return Poll::Pending;
@@ -239,31 +244,40 @@ impl Answering<'_> {
     }
 
     /// Takes what there is of the body, as far as it can be written together. Pending: there will be more.
-    fn poll_gather(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+    fn poll_gather(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         while !self.ended && self.out.has_room(GATHERED) {
             match ready!(self.body.as_mut().poll_frame(cx)) {
-                Some(Ok(frame)) => {
-                    // Trailers go only to clients that ask for them, which are not usual.
-                    if let Ok(data) = frame.into_data() {
-                        self.encoder
-                            .data(data, &mut self.out)
-                            .map_err(io::Error::other)?;
-                    }
-                    if self.encoder.is_full() && self.body.is_end_stream() {
-                        self.ended = true;
-                    }
-                }
-                // Without its end, the client sees that something is missing.
-                Some(Err(error)) => return Poll::Ready(Err(io::Error::other(error))),
-                None => self.end(None).map_err(io::Error::other)?,
+                Some(Ok(frame)) => self.frame(frame),
+                Some(Err(error)) => self.breaks(error),
+                None => self.end(),
             }
         }
-        Poll::Ready(Ok(()))
+        Poll::Ready(())
     }
 
-    fn end(&mut self, trailers: Option<&http::HeaderMap>) -> Result<(), WrongLength> {
+    fn frame(&mut self, frame: Frame<Bytes>) {
+        // Trailers go only to clients that ask for them, which are not usual.
+        if let Ok(data) = frame.into_data()
+            && let Err(error) = self.encoder.data(data, &mut self.out)
+        {
+            self.breaks(error);
+        }
+        if self.encoder.is_full() && self.body.is_end_stream() {
+            self.ended = true;
+        }
+    }
+
+    fn end(&mut self) {
         self.ended = true;
-        self.encoder.end(trailers, &mut self.out)
+        if let Err(error) = self.encoder.end(None, &mut self.out) {
+            self.breaks(error);
+        }
+    }
+
+    /// Without its end, the client sees that something is missing.
+    fn breaks(&mut self, error: impl Into<Box<dyn Error + Send + Sync>>) {
+        self.ended = true;
+        self.broken = Some(io::Error::other(error));
     }
 }
 

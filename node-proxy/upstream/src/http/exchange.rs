@@ -150,6 +150,8 @@ impl Http1 {
 
 /// How the response's body ends (RFC 9112 section 6.3).
 fn decoder(method: &Method, head: &ResponseHead) -> Result<Decoder, Malformed> {
+    // Wrong where no body follows, too: what comes next in this connection is anybody's guess.
+    let length = content_length(&head.headers)?;
     let none = method == Method::HEAD
         || head.status.is_informational()
         || matches!(
@@ -163,7 +165,7 @@ fn decoder(method: &Method, head: &ResponseHead) -> Result<Decoder, Malformed> {
         Some(_) if head.version != Version::HTTP_11 => Err(Malformed::Field),
         Some(true) => Ok(Decoder::CHUNKED),
         Some(false) => Ok(Decoder::Close),
-        None => Ok(content_length(&head.headers)?.map_or(Decoder::Close, Decoder::Length)),
+        None => Ok(length.map_or(Decoder::Close, Decoder::Length)),
     }
 }
 
@@ -285,6 +287,9 @@ struct Http1Body {
     kept: bool,
     /// The rest of the request.
     upload: Option<Box<Upload>>,
+    /// Told at the poll behind the one that meets it: a server that drops what it has not written when a body fails has written by then what came
+    /// before.
+    failed: Option<Http1Error>,
     _pending: Pending,
 }
 
@@ -302,6 +307,7 @@ impl Http1Body {
             decoder,
             kept: kept && upload.broken.is_none(),
             upload: rest.then(|| Box::new(upload)),
+            failed: None,
             _pending: pending,
         };
         if body.decoder.is_done() {
@@ -372,6 +378,10 @@ impl http_body::Body for Http1Body {
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
+        if let Some(failed) = self.failed.take() {
+            self.connection = None;
+            return Poll::Ready(Some(Err(failed.into())));
+        }
         self.poll_upload(cx);
         let piece = ready!(self.poll_piece(cx));
         let frame = match piece {
@@ -379,8 +389,9 @@ impl http_body::Body for Http1Body {
             Ok(Piece::Trailers(trailers)) => Some(Ok(Frame::trailers(trailers))),
             Ok(Piece::End | Piece::Nothing) => None,
             Err(error) => {
-                self.connection = None;
-                Some(Err(error.into()))
+                self.failed = Some(error);
+                cx.waker().wake_by_ref();
+                return Poll::Pending;
             }
         };
         if frame.is_none() || self.decoder.is_done() {

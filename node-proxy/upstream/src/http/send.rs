@@ -12,7 +12,7 @@ use hyper::{
 };
 
 use crate::{
-    Answer, Body, Broken, ConnectError, Origin, RequestError, Target, Upstream,
+    Answer, Body, Broken, ConnectError, Origin, Progress, RequestError, Target, Upstream,
     attempt::{Attempt, Attempts},
     balance::Pending,
     body::empty_body,
@@ -40,9 +40,23 @@ const MOST_REPLAYS: u32 = 3;
 /// Why a request was not answered.
 enum SendFailure {
     /// The request can be sent again: it was not sent, or sending it twice does no harm.
-    Replay(Request<Body>, Broken),
-    /// It may have had an effect.
-    Final(Broken),
+    Replay(Request<Body>, Progress, Broken),
+    /// It may have had an effect, or cannot be repeated here.
+    Final(Progress, Broken),
+}
+
+impl SendFailure {
+    fn of(self, target: Target) -> RequestError {
+        match self {
+            Self::Replay(_, progress, source) | Self::Final(progress, source) => {
+                RequestError::Broken {
+                    target,
+                    progress,
+                    source,
+                }
+            }
+        }
+    }
 }
 
 impl Upstream {
@@ -74,16 +88,13 @@ impl Upstream {
                         target: attempt.target,
                     });
                 }
-                Err(SendFailure::Replay(again, _)) if replays < MOST_REPLAYS => {
+                Err(SendFailure::Replay(again, ..)) if replays < MOST_REPLAYS => {
                     replays += 1;
                     request = again;
                 }
-                Err(SendFailure::Replay(_, source) | SendFailure::Final(source)) => {
+                Err(failure) => {
                     attempt.load.fail(Instant::now());
-                    return Err(RequestError::Broken {
-                        target: attempt.target,
-                        source,
-                    });
+                    return Err(failure.of(attempt.target));
                 }
             }
             let fresh = Box::pin(self.fresh(from, &attempts, &attempt, protocol)).await;
@@ -216,7 +227,13 @@ async fn upgrade(
     pending: Pending,
 ) -> Result<Response<Body>, SendFailure> {
     let sent = sender.try_send_request(request).await;
-    let response = sent.map_err(|failed| SendFailure::Final(failed.into_error().into()))?;
+    let response = sent.map_err(|mut failed| {
+        let progress = match failed.take_message() {
+            Some(_) => Progress::Unsent,
+            None => Progress::Sent,
+        };
+        SendFailure::Final(progress, failed.into_error().into())
+    })?;
     // As long as the response lasts, the endpoint has it to do.
     Ok(response.map(|body| {
         let held = move |frame| {
@@ -243,9 +260,13 @@ async fn http2(
 /// others before: then it was most likely closed while the request was on its way (RFC 9112 section 9.3.1).
 fn unanswered(failed: Unanswered, repeatable: bool) -> SendFailure {
     let died = matches!(failed.error, Http1Error::Io(_) | Http1Error::Closed);
+    let progress = match failed.unsent {
+        true => Progress::Unsent,
+        false => Progress::Sent,
+    };
     match failed.unsent || (repeatable && died) {
-        true => SendFailure::Replay(failed.request, failed.error.into()),
-        false => SendFailure::Final(failed.error.into()),
+        true => SendFailure::Replay(failed.request, progress, failed.error.into()),
+        false => SendFailure::Final(progress, failed.error.into()),
     }
 }
 
@@ -268,14 +289,19 @@ impl Copy {
 
     fn failure(self, mut error: TrySendError<Request<Body>>) -> SendFailure {
         if let Some(request) = error.take_message() {
-            return SendFailure::Replay(request, error.into_error().into());
+            return SendFailure::Replay(request, Progress::Unsent, error.into_error().into());
         }
         let error = error.into_error();
+        let progress = match was_not_processed(&error) {
+            true => Progress::Refused,
+            false => Progress::Sent,
+        };
         match self.head {
-            Some(head) if was_not_processed(&error) || (self.repeatable && died(&error)) => {
-                SendFailure::Replay(Request::from_parts(head, empty_body()), error.into())
+            Some(head) if progress == Progress::Refused || (self.repeatable && died(&error)) => {
+                let again = Request::from_parts(head, empty_body());
+                SendFailure::Replay(again, progress, error.into())
             }
-            _ => SendFailure::Final(error.into()),
+            _ => SendFailure::Final(progress, error.into()),
         }
     }
 }

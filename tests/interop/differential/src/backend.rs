@@ -11,8 +11,9 @@ use std::{
 };
 
 use bytes::Bytes;
+use futures::{StreamExt, stream};
 use http::{HeaderMap, HeaderValue, Request, Response, StatusCode};
-use http_body_util::{BodyExt, Full, combinators::UnsyncBoxBody};
+use http_body_util::{BodyExt, Full, StreamBody, combinators::UnsyncBoxBody};
 use hyper::{
     body::{Frame, Incoming},
     service::service_fn,
@@ -24,6 +25,9 @@ use tokio::{
 };
 
 use crate::wire::{Reader, Text};
+
+/// How long a slow backend takes: far less than any limit.
+const SLOW: Duration = Duration::from_millis(100);
 
 /// What a backend saw of one try.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -135,7 +139,11 @@ async fn serve_http1(name: &'static str, stream: TcpStream, record: Record) -> i
                 ..Seen::default()
             },
         );
-        let ask = asked(&head.headers, number);
+        let ask = match asked(&head.headers, number) {
+            // Without a body there is nothing to stop within.
+            "stall" | "stall-head" | "slow" if method == "HEAD" => "200",
+            ask => ask,
+        };
         if ask == "early" {
             let stream = reader.stream();
             stream.write_all(&answer(name, ask, &method)).await?;
@@ -158,7 +166,7 @@ async fn serve_http1(name: &'static str, stream: TcpStream, record: Record) -> i
                 // Until the proxy gives up.
                 return stream.read(&mut [0]).await.map(drop);
             }
-            "wait" => tokio::time::sleep(Duration::from_millis(100)).await,
+            "wait" => tokio::time::sleep(SLOW).await,
             "hints" => {
                 let hints = b"HTTP/1.1 103 Early Hints\r\nlink: </style.css>; rel=preload\r\n\r\n";
                 stream.write_all(hints).await?;
@@ -177,7 +185,18 @@ async fn serve_http1(name: &'static str, stream: TcpStream, record: Record) -> i
             stream.shutdown().await?;
             return stream.read(&mut [0]).await.map(drop);
         }
-        stream.write_all(&answer(name, ask, &method)).await?;
+        let answer = answer(name, ask, &method);
+        if ask == "slow" {
+            let (first, rest) = answer.split_at(answer.len() - 7);
+            stream.write_all(first).await?;
+            tokio::time::sleep(SLOW).await;
+            stream.write_all(rest).await?;
+            continue;
+        }
+        stream.write_all(&answer).await?;
+        if ask.starts_with("stall") {
+            return stream.read(&mut [0]).await.map(drop);
+        }
         if matches!(ask, "cut" | "cutchunk" | "close" | "http10") {
             return Ok(());
         }
@@ -207,7 +226,20 @@ fn answer(name: &str, ask: &str, method: &str) -> Vec<u8> {
             "HTTP/1.1 200 OK",
             "transfer-encoding: chunked\r\ntrailer: x-after\r\n",
         ),
-        "chunked" => ("HTTP/1.1 200 OK", "transfer-encoding: chunked\r\n"),
+        "many-trailers" => (
+            "HTTP/1.1 200 OK",
+            "transfer-encoding: chunked\r\ntrailer: x-after, x-more\r\n",
+        ),
+        "chunked" | "silent-trailers" => ("HTTP/1.1 200 OK", "transfer-encoding: chunked\r\n"),
+        "stall" | "stall-head" => ("HTTP/1.1 200 OK", "content-length: 100\r\n"),
+        "grpc1" => (
+            "HTTP/1.1 200 OK",
+            "content-length: 14\r\ngrpc-status: 1\r\n",
+        ),
+        "grpc14" => (
+            "HTTP/1.1 200 OK",
+            "content-length: 14\r\ngrpc-status: 14\r\n",
+        ),
         "hop" => (
             "HTTP/1.1 200 OK",
             "content-length: 14\r\nconnection: x-hop\r\nx-hop: 1\r\nkeep-alive: timeout=5\r\nproxy-connection: keep-alive\r\n",
@@ -232,7 +264,11 @@ fn answer(name: &str, ask: &str, method: &str) -> Vec<u8> {
     let body = match ask {
         _ if method == "HEAD" => String::new(),
         "cutchunk" => format!("e\r\n{text}\r\nff\r\nno more"),
-        "trailers" => format!("e\r\n{text}\r\n0\r\nx-after: 1\r\n\r\n"),
+        "trailers" | "silent-trailers" => format!("e\r\n{text}\r\n0\r\nx-after: 1\r\n\r\n"),
+        "many-trailers" => {
+            format!("e\r\n{text}\r\n0\r\nx-after: 1\r\nx-more: 1\r\nx-more: 2\r\n\r\n")
+        }
+        "stall-head" => String::new(),
         "chunked" => format!("e\r\n{text}\r\n0\r\n\r\n"),
         _ => text.to_owned(),
     };
@@ -255,7 +291,7 @@ async fn answer_http2(
     name: &'static str,
     record: Record,
     request: Request<Incoming>,
-) -> Result<Response<Http2Body>, &'static str> {
+) -> Result<Response<Http2Body>, h2::Error> {
     let (head, body) = request.into_parts();
     let headers = lines(&head.headers);
     let case = value(&headers, "x-case").to_owned();
@@ -281,8 +317,13 @@ async fn answer_http2(
         record.ended(&case, number, collected.to_bytes().to_vec(), trailers);
     }
     let status = match ask {
-        "reset" => return Err("a reset was asked for"),
+        "reset" => return Err(h2::Reason::INTERNAL_ERROR.into()),
+        "refuse" => return Err(h2::Reason::REFUSED_STREAM.into()),
         "hang" => std::future::pending().await,
+        "wait" => {
+            tokio::time::sleep(SLOW).await;
+            StatusCode::OK
+        }
         "early" => StatusCode::FORBIDDEN,
         status => status
             .parse()
@@ -290,25 +331,8 @@ async fn answer_http2(
             .filter(|status: &StatusCode| status.as_u16() >= 200)
             .unwrap_or(StatusCode::OK),
     };
-    let text = match status.as_u16() {
-        204 | 304 => "",
-        _ if head.method == http::Method::HEAD => "",
-        _ => "from a backend",
-    };
-    let full = Full::new(Bytes::from_static(text.as_bytes()));
-    let body = if ask == "trailers" {
-        let trailers = HeaderMap::from_iter([(
-            http::HeaderName::from_static("x-after"),
-            HeaderValue::from_static("1"),
-        )]);
-        let frames = [
-            Ok(Frame::data(Bytes::from_static(text.as_bytes()))),
-            Ok(Frame::trailers(trailers)),
-        ];
-        http_body_util::StreamBody::new(futures::stream::iter(frames)).boxed_unsync()
-    } else {
-        full.boxed_unsync()
-    };
+    let has_none = matches!(status.as_u16(), 204 | 304) || head.method == http::Method::HEAD;
+    let body = http2_body(if has_none { "nothing" } else { ask });
     let mut response = Response::new(body);
     *response.status_mut() = status;
     for (header, value) in [
@@ -319,5 +343,57 @@ async fn answer_http2(
         let value = HeaderValue::from_static(value);
         response.headers_mut().append(header, value);
     }
+    for (header, value) in http2_headers(ask) {
+        let value = HeaderValue::from_static(value);
+        response.headers_mut().append(*header, value);
+    }
     Ok(response)
+}
+
+fn http2_headers(ask: &str) -> &'static [(&'static str, &'static str)] {
+    match ask {
+        "grpc1" => &[("grpc-status", "1")],
+        "grpc14" => &[("content-type", "application/grpc"), ("grpc-status", "14")],
+        "grpc-trailers" => &[("content-type", "application/grpc")],
+        _ => &[],
+    }
+}
+
+fn http2_body(ask: &str) -> Http2Body {
+    let fields = |all: &[(&'static str, &'static str)]| {
+        let mut map = HeaderMap::new();
+        for (name, value) in all {
+            map.append(*name, HeaderValue::from_static(value));
+        }
+        Frame::trailers(map)
+    };
+    let text = Frame::data(Bytes::from_static(b"from a backend"));
+    let frames = match ask {
+        // A gRPC answer without a message is HEADERS alone.
+        "nothing" | "grpc1" | "grpc14" => return Full::default().boxed_unsync(),
+        "trailers" | "silent-trailers" => vec![text, fields(&[("x-after", "1")])],
+        "many-trailers" => {
+            let many = [("x-after", "1"), ("x-more", "1"), ("x-more", "2")];
+            vec![text, fields(&many)]
+        }
+        "trailers-alone" => vec![fields(&[("x-after", "1")])],
+        "grpc-trailers" => vec![
+            text,
+            fields(&[("grpc-status", "0"), ("grpc-message", "ok")]),
+        ],
+        "slow" => {
+            let halves = [&b"from a "[..], b"backend"].map(Bytes::from_static);
+            let each = stream::iter(halves).then(|half| async move {
+                tokio::time::sleep(SLOW).await;
+                Ok(Frame::data(half))
+            });
+            return StreamBody::new(each).boxed_unsync();
+        }
+        "stall" | "stall-head" => {
+            let first = (ask == "stall").then_some(Ok(text));
+            return StreamBody::new(stream::iter(first).chain(stream::pending())).boxed_unsync();
+        }
+        _ => return Full::new(Bytes::from_static(b"from a backend")).boxed_unsync(),
+    };
+    StreamBody::new(stream::iter(frames.into_iter().map(Ok))).boxed_unsync()
 }

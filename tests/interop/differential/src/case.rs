@@ -14,8 +14,18 @@ pub(crate) enum Body {
     None,
     /// With a content-length.
     Sized(usize),
-    /// In chunks, with a trailer or without.
-    Chunked(Vec<usize>, bool),
+    /// In chunks (in HTTP/2: as many DATA frames).
+    Chunked(Vec<usize>, Trailers),
+}
+
+/// What stands behind a request's body.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Trailers {
+    None,
+    /// Without a word in the head.
+    Unannounced,
+    /// Named in the head's `trailer`.
+    Announced,
 }
 
 /// How a request is sent.
@@ -40,6 +50,8 @@ pub(crate) struct Case {
     /// A header line, or more, that no correct client sends.
     pub(crate) flaw: &'static str,
     pub(crate) body: Body,
+    /// In the middle of the body the client sends nothing for longer than some routes' limits.
+    pub(crate) pauses: bool,
 }
 
 const METHODS: [&str; 11] = [
@@ -113,7 +125,7 @@ const HEADERS: [(&str, &str); 35] = [
     ("x-forwarded-proto", "https"),
     ("proxy-connection", "close"),
 ];
-const ASKS: [&str; 31] = [
+const ASKS: [&str; 45] = [
     "201",
     "204",
     "304",
@@ -130,6 +142,20 @@ const ASKS: [&str; 31] = [
     "reset/1",
     "reset/2",
     "hang",
+    "hang/1",
+    "hang/2",
+    "stall",
+    "stall-head",
+    "slow",
+    "refuse",
+    "refuse/1",
+    "grpc1/1",
+    "grpc14",
+    "grpc14/1",
+    "grpc-trailers",
+    "silent-trailers",
+    "many-trailers",
+    "trailers-alone",
     "wait",
     "hints",
     "100",
@@ -206,7 +232,11 @@ fn body(random: &mut StdRng) -> Body {
             (0..random.random_range(0..4))
                 .map(|_| random.random_range(1..5000))
                 .collect(),
-            random.random_bool(0.5),
+            pick(
+                random,
+                &[Trailers::None, Trailers::Unannounced, Trailers::Announced],
+                Trailers::None,
+            ),
         ),
         _ => Body::None,
     }
@@ -235,6 +265,7 @@ impl Case {
             headers,
             flaw: "",
             body: body(random),
+            pauses: false,
         };
         match random.random_range(0..100) {
             0..15 => case.over_http2(random),
@@ -260,9 +291,22 @@ impl Case {
                 ];
                 case.target = pick(random, &odd, "*").to_owned();
             }
+            24 => {
+                case.body = Body::Sized(1000);
+                case.pauses = random.random_bool(0.3);
+            }
             _ => {}
         }
         case
+    }
+
+    /// Whether somebody may be silent until a time limit ends it.
+    pub(crate) fn is_silent(&self) -> bool {
+        let asks =
+            |what| move |(name, value): &(&str, &str)| *name == "x-ask" && value.starts_with(what);
+        self.pauses
+            || self.headers.iter().any(asks("hang"))
+            || self.headers.iter().any(asks("stall"))
     }
 
     /// Makes it one that can be said in HTTP/2.
@@ -283,9 +327,6 @@ impl Case {
             if name.0 == "X-Match" {
                 name.0 = "x-match";
             }
-        }
-        if let Body::Chunked(_, trailer) = &mut self.body {
-            *trailer = false;
         }
         self.target = self.target.replace(['"', '|'], "");
     }
@@ -315,15 +356,17 @@ impl Case {
                     "b".repeat(*length)
                 );
             }
-            Body::Chunked(sizes, trailer) => {
+            Body::Chunked(sizes, trailers) => {
+                if *trailers == Trailers::Announced {
+                    text += "trailer: x-trailer\r\n";
+                }
                 text += "transfer-encoding: chunked\r\n\r\n";
                 for size in sizes {
                     let _ = write!(text, "{size:x}\r\n{}\r\n", "c".repeat(*size));
                 }
-                text += if *trailer {
-                    "0\r\nx-trailer: t\r\n\r\n"
-                } else {
-                    "0\r\n\r\n"
+                text += match trailers {
+                    Trailers::None => "0\r\n\r\n",
+                    Trailers::Unannounced | Trailers::Announced => "0\r\nx-trailer: t\r\n\r\n",
                 };
             }
         }
@@ -340,7 +383,9 @@ impl Case {
         }
         let simpler = match &self.body {
             Body::None => None,
-            Body::Chunked(sizes, _) if !sizes.is_empty() => Some(Body::Chunked(Vec::new(), false)),
+            Body::Chunked(sizes, trailers) if !sizes.is_empty() => {
+                Some(Body::Chunked(Vec::new(), *trailers))
+            }
             Body::Chunked(..) | Body::Sized(0) => Some(Body::None),
             Body::Sized(_) => Some(Body::Sized(0)),
         };
@@ -348,6 +393,12 @@ impl Case {
             body,
             ..self.clone()
         }));
+        if self.pauses {
+            all.push(Self {
+                pauses: false,
+                ..self.clone()
+            });
+        }
         if self.protocol == Protocol::Http2 {
             all.push(Self {
                 protocol: Protocol::Http1,

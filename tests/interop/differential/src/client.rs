@@ -1,17 +1,19 @@
 //! One request, over HTTP/1 as raw bytes or over HTTP/2, and its answer.
 
-use std::{net::SocketAddr, time::Duration};
+use std::{convert::Infallible, net::SocketAddr, time::Duration};
 
 use anyhow::{Context, Result};
 use bytes::Bytes;
-use http::{Request, Version};
-use http_body_util::{BodyExt, Full};
+use futures::stream;
+use http::{HeaderMap, HeaderName, HeaderValue, Request, Version, header};
+use http_body_util::{BodyExt, Empty, Full, StreamBody, combinators::UnsyncBoxBody};
+use hyper::body::Frame;
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use tokio::{io::AsyncWriteExt, net::TcpStream};
 
 use crate::{
     backend::lines,
-    case::{Body, Case, Protocol},
+    case::{Body, Case, Protocol, Trailers},
     wire::{Text, halves},
 };
 
@@ -29,6 +31,10 @@ pub(crate) struct Answer {
     pub(crate) trailers: Vec<(String, String)>,
 }
 
+/// How long a client that pauses does so: longer than the shorter limits of routes, shorter than the others.
+const PAUSE: Duration = Duration::from_millis(1800);
+/// How much of its body it sends then.
+const PAUSED_BEFORE: usize = 500;
 /// No answer takes so long on loopback unless something hangs.
 const PATIENCE: Duration = Duration::from_secs(60);
 
@@ -50,8 +56,15 @@ async fn over_http1(stream: TcpStream, case: &Case, id: &str) -> Result<Answer> 
     let request = case.render(id);
     let (mut reader, mut writer) = halves(stream);
     // Refused requests may be answered before they are read; the connection stays open meanwhile.
+    let pauses = case.pauses && matches!(case.body, Body::Sized(length) if length > PAUSED_BEFORE);
+    let unsent = if pauses { PAUSED_BEFORE } else { 0 };
+    let (first, rest) = request.split_at(request.len() - unsent);
     let writing = async {
-        let _ = writer.write_all(&request).await;
+        let _ = writer.write_all(first).await;
+        if !rest.is_empty() {
+            tokio::time::sleep(PAUSE).await;
+            let _ = writer.write_all(rest).await;
+        }
         std::future::pending::<()>().await;
     };
     let reading = async {
@@ -83,6 +96,24 @@ async fn over_http1(stream: TcpStream, case: &Case, id: &str) -> Result<Answer> 
     }
 }
 
+fn http2_body(body: &Body) -> UnsyncBoxBody<Bytes, Infallible> {
+    let (sizes, trailers) = match body {
+        Body::None => return Empty::new().boxed_unsync(),
+        Body::Sized(length) => {
+            return Full::new(Bytes::from(vec![b'b'; *length])).boxed_unsync();
+        }
+        Body::Chunked(sizes, trailers) => (sizes, trailers),
+    };
+    let data = |size: &usize| Frame::data(Bytes::from(vec![b'c'; *size]));
+    let mut frames: Vec<_> = sizes.iter().map(data).collect();
+    if *trailers != Trailers::None {
+        let name = HeaderName::from_static("x-trailer");
+        let fields = HeaderMap::from_iter([(name, HeaderValue::from_static("t"))]);
+        frames.push(Frame::trailers(fields));
+    }
+    StreamBody::new(stream::iter(frames.into_iter().map(Ok))).boxed_unsync()
+}
+
 async fn over_http2(stream: TcpStream, case: &Case, id: &str) -> Result<Answer> {
     let host = case.hosts.first().map_or("", String::as_str);
     let uri = format!("http://{host}{}", case.target);
@@ -94,12 +125,10 @@ async fn over_http2(stream: TcpStream, case: &Case, id: &str) -> Result<Answer> 
     for (name, value) in &case.headers {
         request = request.header(*name, *value);
     }
-    let body = match &case.body {
-        Body::None => 0,
-        Body::Sized(length) => *length,
-        Body::Chunked(sizes, _) => sizes.iter().sum(),
-    };
-    let request = request.body(Full::new(Bytes::from(vec![b'b'; body])))?;
+    if matches!(case.body, Body::Chunked(_, Trailers::Announced)) {
+        request = request.header(header::TRAILER, "x-trailer");
+    }
+    let request = request.body(http2_body(&case.body))?;
     let (mut sender, connection) =
         hyper::client::conn::http2::handshake(TokioExecutor::new(), TokioIo::new(stream)).await?;
     let connection = tokio::spawn(connection);

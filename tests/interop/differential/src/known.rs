@@ -64,12 +64,16 @@ const RULES: &[Rule] = &[
         take_away: upgrade_http2,
     },
     Rule {
-        name: "bad-answer-tried-once",
-        take_away: bad_answer_tried_once,
-    },
-    Rule {
         name: "reset-tried-again",
         take_away: reset_tried_again,
+    },
+    Rule {
+        name: "refused-tried-again",
+        take_away: refused_tried_again,
+    },
+    Rule {
+        name: "slow-upload",
+        take_away: slow_upload,
     },
     Rule {
         name: "equal-lengths",
@@ -215,14 +219,15 @@ fn hop_by_hop(case: &Case, envoy: &mut Outcome, _: &mut Outcome) {
     }
 }
 
-fn http1_trailers(_: &Case, envoy: &mut Outcome, heddle: &mut Outcome) {
-    if heddle.answer.trailers.is_empty() {
+fn http1_trailers(case: &Case, envoy: &mut Outcome, heddle: &mut Outcome) {
+    let from_http2 = header(heddle, "x-backend") == Some("http2");
+    if heddle.answer.trailers.is_empty() && (case.protocol != Protocol::Http2 || !from_http2) {
         envoy.answer.trailers.clear();
         envoy.answer.headers.retain(|(name, _)| name != "trailer");
         heddle.answer.headers.retain(|(name, _)| name != "trailer");
     }
     for (envoy, heddle) in envoy.tries.iter_mut().zip(&heddle.tries) {
-        if heddle.trailers.is_empty() {
+        if heddle.trailers.is_empty() && heddle.backend != "http2" {
             envoy.trailers.clear();
         }
     }
@@ -267,19 +272,33 @@ fn upgrade_http2(case: &Case, envoy: &mut Outcome, heddle: &mut Outcome) {
     }
 }
 
-fn bad_answer_tried_once(case: &Case, envoy: &mut Outcome, heddle: &mut Outcome) {
-    let bad = has(case, "x-ask", "garbage") || has(case, "x-ask", "two-lengths");
-    if bad && heddle.tries.len() == 1 && header(heddle, "x-backend").is_none() {
-        envoy.tries.truncate(1);
-        envoy.answer = heddle.answer.clone();
+fn reset_tried_again(case: &Case, envoy: &mut Outcome, heddle: &mut Outcome) {
+    let is_idempotent = !matches!(case.method, "POST" | "PATCH" | "PURGE");
+    if has(case, "x-ask", "reset") && is_idempotent {
+        sent_again_at_once(case, envoy, heddle);
     }
 }
 
-fn reset_tried_again(case: &Case, envoy: &mut Outcome, heddle: &mut Outcome) {
-    let more = heddle.tries.get(..envoy.tries.len()) == Some(&envoy.tries)
-        && heddle.tries.len() > envoy.tries.len();
-    if has(case, "x-ask", "reset") && more && header(envoy, "x-backend").is_none() {
+fn refused_tried_again(case: &Case, envoy: &mut Outcome, heddle: &mut Outcome) {
+    if has(case, "x-ask", "refuse") {
+        sent_again_at_once(case, envoy, heddle);
+    }
+}
+
+/// The node proxy has sent what has no body once more without being told, where Envoy was left without an answer.
+fn sent_again_at_once(case: &Case, envoy: &Outcome, heddle: &mut Outcome) {
+    let is_bodiless = matches!(case.body, Body::None | Body::Sized(0));
+    let more = heddle.tries.len() > envoy.tries.len()
+        && heddle.tries.get(..envoy.tries.len()) == Some(&envoy.tries);
+    if is_bodiless && more && header(envoy, "x-backend").is_none() {
         *heddle = envoy.clone();
+    }
+}
+
+fn slow_upload(case: &Case, envoy: &mut Outcome, heddle: &mut Outcome) {
+    let in_upload = heddle.tries.iter().any(|seen| seen.body.is_none());
+    if case.pauses && (heddle.answer.status == 504 || in_upload) {
+        *envoy = heddle.clone();
     }
 }
 

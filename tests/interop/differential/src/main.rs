@@ -26,7 +26,7 @@ use futures::{StreamExt, stream};
 use heddle_interop_xds::fixed::Fixed;
 use heddle_proto::envoy::config::route::v3::RouteConfiguration;
 use rand::{SeedableRng, rngs::StdRng};
-use tokio::net::TcpListener;
+use tokio::{net::TcpListener, sync::Semaphore};
 
 use crate::{backend::Record, case::Case, compare::Outcome, proxies::Proxy};
 
@@ -54,6 +54,8 @@ struct Arguments {
 const REFUSES: u16 = 1;
 /// Requests on their way at once.
 const AT_ONCE: usize = 64;
+/// Beside them: requests that wait for somebody who is silent. They cost time, but no work.
+const SILENT_AT_ONCE: usize = 192;
 /// How often a request whose outcomes differed is sent again, all at once, before the difference counts as one that does not repeat.
 const REPEATS: usize = 4 * AT_ONCE;
 /// How many differences of a run may be such: a machine that stands still makes one now and then, a race in a proxy makes more.
@@ -67,6 +69,8 @@ struct Bench {
     tables: Vec<RouteConfiguration>,
     record: Record,
     next: AtomicU64,
+    busy: Semaphore,
+    silent: Semaphore,
     processes: [Proxy; 2],
     _folder: tempfile::TempDir,
 }
@@ -112,6 +116,8 @@ impl Bench {
             tables,
             record,
             next: AtomicU64::new(10_000_000),
+            busy: Semaphore::new(AT_ONCE),
+            silent: Semaphore::new(SILENT_AT_ONCE),
             processes: [first, second],
             _folder: folder,
         })
@@ -133,12 +139,22 @@ impl Bench {
 
     /// As [`Bench::both`]; where a limit was met that nobody asked for, the machine stood still, and the request is sent again, once.
     async fn asked(&self, case: &Case) -> Result<(Outcome, Outcome)> {
+        let places = if case.is_silent() {
+            &self.silent
+        } else {
+            &self.busy
+        };
+        let _place = places.acquire().await?;
         let both = self.both(case).await?;
         let gave_up = |outcome: &Outcome| outcome.answer.status == 504;
-        if gave_up(&both.0) == gave_up(&both.1) {
-            return Ok(both);
+        let stood_still = match case.is_silent() {
+            true => known::explained(case, &both.0, &both.1).is_none(),
+            false => gave_up(&both.0) != gave_up(&both.1),
+        };
+        if stood_still {
+            return self.both(case).await;
         }
-        self.both(case).await
+        Ok(both)
     }
 
     async fn both(&self, case: &Case) -> Result<(Outcome, Outcome)> {
@@ -193,6 +209,10 @@ struct Tally {
     cases: usize,
     forwarded: usize,
     retried: usize,
+    /// Answered 504, or with the answer cut off.
+    limited: usize,
+    /// Trailers passed on, of a request or an answer.
+    trailers: usize,
     explained: BTreeMap<String, usize>,
     different: Vec<(Case, Outcome, Outcome)>,
 }
@@ -202,6 +222,10 @@ impl Tally {
         self.cases += 1;
         self.forwarded += usize::from(!envoy.tries.is_empty());
         self.retried += usize::from(envoy.tries.len() > 1);
+        let limited = envoy.answer.status == 504 || envoy.answer.body.is_none();
+        self.limited += usize::from(case.is_silent() && limited);
+        let sent_on = envoy.tries.iter().any(|seen| !seen.trailers.is_empty());
+        self.trailers += usize::from(sent_on || !envoy.answer.trailers.is_empty());
         if envoy == heddle {
             return;
         }
@@ -235,7 +259,7 @@ async fn main() -> Result<()> {
                 (case, both)
             }
         })
-        .buffer_unordered(AT_ONCE);
+        .buffer_unordered(AT_ONCE + SILENT_AT_ONCE);
     while let Some((case, result)) = results.next().await {
         let (envoy, heddle) = result?;
         tally.count(case, &envoy, &heddle);
@@ -279,8 +303,8 @@ fn conclude(arguments: &Arguments, tally: &Tally, strays: usize) -> Result<()> {
     }
     let known: usize = tally.explained.values().sum();
     println!(
-        "seed {}: {} reached a backend, {} more than once",
-        arguments.seed, tally.forwarded, tally.retried
+        "seed {}: {} reached a backend, {} more than once; {} ended at a time limit, {} had trailers",
+        arguments.seed, tally.forwarded, tally.retried, tally.limited, tally.trailers
     );
     println!(
         "{} cases, {} unexplained differences ({strays} of them did not repeat), {known} explained",
@@ -298,6 +322,11 @@ fn conclude(arguments: &Arguments, tally: &Tally, strays: usize) -> Result<()> {
     ensure!(
         tally.forwarded > tally.cases / 4,
         "too few requests reached a backend for the comparison to mean something"
+    );
+    let enough = tally.cases / 500;
+    ensure!(
+        tally.limited >= enough && tally.trailers >= enough && tally.retried >= enough,
+        "too few retries, time limits or trailers for the comparison to mean something"
     );
     Ok(())
 }

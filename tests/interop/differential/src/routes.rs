@@ -51,10 +51,19 @@ const PREFIXES: [&str; 8] = [
     "/A",
     "/a%2Fb",
 ];
-/// Where a route with this limit leads, a backend that hangs is given up.
+/// Limits of requests. Whoever is in time takes far less than the shortest of all limits, and whoever is late never answers.
 const SHORT: Duration = Duration {
-    seconds: 2,
+    seconds: 1,
     nanos: 0,
+};
+const LONG: Duration = Duration {
+    seconds: 4,
+    nanos: 0,
+};
+/// Limit of a try; four of them with their pauses fit into LONG by far.
+const TRY: Duration = Duration {
+    seconds: 0,
+    nanos: 600_000_000,
 };
 
 /// Envoy drops an HTTP/1 message's trailers unless it is told to pass them on.
@@ -337,17 +346,10 @@ fn cluster_specifier(random: &mut StdRng) -> ClusterSpecifier {
 }
 
 fn forward(random: &mut StdRng) -> RouteAction {
-    let short = random.random_bool(0.3);
+    let limits = random.random_range(0..10);
     let mut action = RouteAction {
         cluster_specifier: Some(cluster_specifier(random)),
-        timeout: Some(if short {
-            SHORT
-        } else {
-            Duration {
-                seconds: 5,
-                nanos: 0,
-            }
-        }),
+        timeout: Some(if limits < 3 { SHORT } else { LONG }),
         ..RouteAction::default()
     };
     let rewrites = ["/re", "/", "/re/", "/a/x"];
@@ -366,8 +368,13 @@ fn forward(random: &mut StdRng) -> RouteAction {
             "rewritten.test".to_owned(),
         ));
     }
-    if random.random_bool(0.4) {
-        action.retry_policy = Some(retry(random));
+    if limits < 6 {
+        action.retry_policy = random.random_bool(0.4).then(|| retry(random));
+    } else if limits < 9 {
+        action.retry_policy = Some(RetryPolicy {
+            per_try_timeout: Some(TRY),
+            ..retry(random)
+        });
     }
     action
 }
@@ -379,6 +386,13 @@ fn retry(random: &mut StdRng) -> RetryPolicy {
         "reset",
         "retriable-4xx",
         "connect-failure,retriable-status-codes",
+        "connect-failure",
+        "refused-stream",
+        "reset-before-request",
+        "unavailable,internal",
+        "cancelled,deadline-exceeded,resource-exhausted",
+        // What Heddle's control plane says.
+        "connect-failure,reset,retriable-status-codes",
     ];
     RetryPolicy {
         retry_on: (*conditions.choose(random).unwrap_or(&"5xx")).to_owned(),

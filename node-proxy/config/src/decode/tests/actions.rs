@@ -19,7 +19,7 @@ use heddle_proto::{
     pack,
 };
 use heddle_routing::{
-    Action, Forward, PathMatcher, Redirect, RedirectPath, RetryPolicy, RouteTable,
+    Action, Forward, PathMatcher, Redirect, RedirectPath, RetryOn, RetryPolicy, RouteTable,
 };
 
 use super::refused;
@@ -205,13 +205,62 @@ fn retries_are_read() {
         found.retry,
         Some(RetryPolicy {
             retries: 3,
-            on_connection_failure: true,
-            on_status: vec![500, 503],
+            on: RetryOn {
+                connect_failure: true,
+                statuses: vec![500, 503],
+                ..RetryOn::default()
+            },
             per_try_timeout: Some(Duration::from_secs(2)),
             base_backoff: Duration::from_secs(1),
             max_backoff: Duration::from_secs(10),
         })
     );
+}
+
+#[test]
+fn each_word_of_retry_on_means_what_envoy_says() {
+    let on = |retry_on: &str| {
+        let policy = WireRetry {
+            retry_on: retry_on.to_owned(),
+            ..WireRetry::default()
+        };
+        forward(retry(policy)).retry.expect("a policy").on
+    };
+    let none = RetryOn::default;
+    let statuses = |reset, statuses: Vec<u16>| RetryOn {
+        reset,
+        statuses,
+        ..none()
+    };
+    assert_eq!(on(""), none());
+    assert_eq!(on("5xx"), statuses(true, (500..=599).collect()));
+    assert_eq!(on("gateway-error"), statuses(true, vec![502, 503, 504]));
+    assert_eq!(on("retriable-4xx"), statuses(false, vec![409]));
+    assert_eq!(on("reset"), statuses(true, Vec::new()));
+    let connect_failure = RetryOn {
+        connect_failure: true,
+        ..none()
+    };
+    assert_eq!(
+        on("connect-failure,http3-post-connect-failure"),
+        connect_failure
+    );
+    let refused_stream = RetryOn {
+        refused_stream: true,
+        ..none()
+    };
+    assert_eq!(on("refused-stream"), refused_stream);
+    let before = RetryOn {
+        reset_before_request: true,
+        ..none()
+    };
+    assert_eq!(on("reset-before-request"), before);
+    let grpc = RetryOn {
+        grpc_codes: vec![1, 4, 8, 13, 14],
+        ..none()
+    };
+    let words = "unavailable,cancelled,deadline-exceeded,internal,resource-exhausted";
+    assert_eq!(on(words), grpc);
 }
 
 #[test]
@@ -229,7 +278,7 @@ fn a_virtual_hosts_retries_hold_for_routes_without_their_own() {
     }
     let table = decode(&wire).expect("valid");
     let statuses = |index: usize| match &table.virtual_hosts[0].routes[index].action {
-        Action::Forward(forward) => forward.retry.clone().expect("a policy").on_status,
+        Action::Forward(forward) => forward.retry.clone().expect("a policy").on.statuses,
         other => panic!("{other:?}"),
     };
     assert_eq!(statuses(0), [502, 503, 504]);
@@ -240,11 +289,11 @@ fn a_virtual_hosts_retries_hold_for_routes_without_their_own() {
 fn retries_that_are_not_understood_are_refused() {
     refused_action(
         WireAction::Route(retry(WireRetry {
-            retry_on: "5xx,unavailable".to_owned(),
+            retry_on: "5xx,envoy-ratelimited".to_owned(),
             ..WireRetry::default()
         })),
         "route.retry_policy.retry_on",
-        "unavailable",
+        "envoy-ratelimited",
     );
     refused_action(
         WireAction::Route(retry(WireRetry {
