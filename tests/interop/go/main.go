@@ -1,8 +1,8 @@
 // A server of go-control-plane for the protocol suite in ../xds and for the node proxy in ../proxy: its snapshot cache behind all of its
 // discovery services.
 //
-// It prints `xds <address>`, `control <address>` and `tls <address>`, all on loopback, and ends when its standard input does; `tls` is
-// `xds` once more, with a certificate for localhost. At the control address, `PUT /world` takes a JSON list of resources and serves them to
+// It prints `xds <address>`, `control <address>` and `tls <address>`, all on the IP address that its second argument says (127.0.0.1
+// without one), and ends when its standard input does; `tls` is `xds` once more, with a certificate for localhost. At the control address, `PUT /world` takes a JSON list of resources and serves them to
 // every node from then on, and answers with the version of each type; `GET /answers` lists what clients said to responses, `GET /roots`
 // is what they have to trust.
 package main
@@ -247,9 +247,14 @@ func control(snapshots cache.SnapshotCache, said *answers, roots []byte) http.Ha
 }
 
 func run() error {
-	if len(os.Args) != 2 {
-		return fmt.Errorf("usage: %s <milliseconds between heartbeats>", os.Args[0])
+	if len(os.Args) < 2 || len(os.Args) > 3 {
+		return fmt.Errorf("usage: %s <milliseconds between heartbeats> [<IP address>]", os.Args[0])
 	}
+	host := "127.0.0.1"
+	if len(os.Args) == 3 {
+		host = os.Args[2]
+	}
+	anyPort := net.JoinHostPort(host, "0")
 	milliseconds, err := strconv.Atoi(os.Args[1])
 	if err != nil {
 		return err
@@ -265,15 +270,15 @@ func run() error {
 	}
 	plain, encrypted := services(xds), services(xds, grpc.Creds(credentials.NewServerTLSFromCert(&own)))
 
-	forXDS, err := net.Listen("tcp", "127.0.0.1:0")
+	forXDS, err := net.Listen("tcp", anyPort)
 	if err != nil {
 		return err
 	}
-	forControl, err := net.Listen("tcp", "127.0.0.1:0")
+	forControl, err := net.Listen("tcp", anyPort)
 	if err != nil {
 		return err
 	}
-	forTLS, err := net.Listen("tcp", "127.0.0.1:0")
+	forTLS, err := net.Listen("tcp", anyPort)
 	if err != nil {
 		return err
 	}

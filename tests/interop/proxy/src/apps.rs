@@ -1,6 +1,10 @@
 //! Servers behind the proxy, and clients before it.
 
-use std::{io, net::SocketAddr, sync::Arc};
+use std::{
+    io,
+    net::{IpAddr, Ipv4Addr, SocketAddr},
+    sync::Arc,
+};
 
 use anyhow::Result;
 use tokio::{
@@ -9,10 +13,16 @@ use tokio::{
     task::JoinHandle,
 };
 
+const LOCALHOST: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
+
+fn local(port: u16) -> SocketAddr {
+    SocketAddr::new(LOCALHOST, port)
+}
+
 /// Answers HTTP/1.1 requests over TLS with a text, until it is dropped.
 pub async fn https(name: &'static str, config: Arc<rustls::ServerConfig>) -> Result<App> {
     let acceptor = tokio_rustls::TlsAcceptor::from(config);
-    App::start(move |stream| {
+    App::start(LOCALHOST, move |stream| {
         let accepting = acceptor.accept(stream);
         async move { answer_requests(accepting.await?, name).await }
     })
@@ -33,11 +43,11 @@ impl Drop for App {
 }
 
 impl App {
-    async fn start<F>(serve: impl Fn(TcpStream) -> F + Send + 'static) -> Result<Self>
+    async fn start<F>(ip: IpAddr, serve: impl Fn(TcpStream) -> F + Send + 'static) -> Result<Self>
     where
         F: Future<Output = io::Result<()>> + Send + 'static,
     {
-        let listener = TcpListener::bind("127.0.0.1:0").await?;
+        let listener = TcpListener::bind((ip, 0)).await?;
         let address = listener.local_addr()?;
         let task = tokio::spawn(async move {
             while let Ok((stream, _)) = listener.accept().await {
@@ -49,17 +59,32 @@ impl App {
 
     /// Answers each HTTP/1.1 request (without a body) with its name.
     pub async fn http(name: &'static str) -> Result<Self> {
-        Self::start(move |stream| answer_requests(stream, name)).await
+        Self::http_at(LOCALHOST, name).await
+    }
+
+    /// As [`http`](Self::http), on this address of the machine.
+    pub async fn http_at(ip: IpAddr, name: &'static str) -> Result<Self> {
+        Self::start(ip, move |stream| answer_requests(stream, name)).await
     }
 
     /// Answers each HTTP/1.1 request (without a body) with its head, in lower case.
     pub async fn http_mirror() -> Result<Self> {
-        Self::start(mirror).await
+        Self::http_mirror_at(LOCALHOST).await
+    }
+
+    /// As [`http_mirror`](Self::http_mirror), on this address of the machine.
+    pub async fn http_mirror_at(ip: IpAddr) -> Result<Self> {
+        Self::start(ip, mirror).await
     }
 
     /// Says its name, and then what it hears.
     pub async fn echo(name: &'static str) -> Result<Self> {
-        Self::start(move |stream| greet(stream, name)).await
+        Self::echo_at(LOCALHOST, name).await
+    }
+
+    /// As [`echo`](Self::echo), on this address of the machine.
+    pub async fn echo_at(ip: IpAddr, name: &'static str) -> Result<Self> {
+        Self::start(ip, move |stream| greet(stream, name)).await
     }
 }
 
@@ -113,7 +138,16 @@ pub async fn get_on(
     stream: &mut (impl AsyncRead + AsyncWrite + Unpin),
     host: &str,
 ) -> Result<(u16, String)> {
-    let request = format!("GET / HTTP/1.1\r\nhost: {host}\r\nconnection: close\r\n\r\n");
+    ask_on(stream, host, "/").await
+}
+
+/// As [`get_on`], for any path.
+async fn ask_on(
+    stream: &mut (impl AsyncRead + AsyncWrite + Unpin),
+    host: &str,
+    path: &str,
+) -> Result<(u16, String)> {
+    let request = format!("GET {path} HTTP/1.1\r\nhost: {host}\r\nconnection: close\r\n\r\n");
     stream.write_all(request.as_bytes()).await?;
     let mut answer = Vec::new();
     match stream.read_to_end(&mut answer).await {
@@ -131,18 +165,33 @@ pub async fn get_on(
 
 /// As [`get_on`], on a new connection in plain text.
 pub async fn get(port: u16, host: &str) -> Result<(u16, String)> {
-    let mut stream = TcpStream::connect(("127.0.0.1", port)).await?;
-    get_on(&mut stream, host).await
+    get_at(local(port), host, "/").await
+}
+
+/// The status and the body of `GET` for a host and a path, on a new connection to this address.
+pub async fn get_at(address: SocketAddr, host: &str, path: &str) -> Result<(u16, String)> {
+    let mut stream = TcpStream::connect(address).await?;
+    ask_on(&mut stream, host, path).await
 }
 
 /// Whether somebody listens.
 pub async fn is_open(port: u16) -> bool {
-    TcpStream::connect(("127.0.0.1", port)).await.is_ok()
+    is_open_at(local(port)).await
+}
+
+/// As [`is_open`], at any address.
+pub async fn is_open_at(address: SocketAddr) -> bool {
+    TcpStream::connect(address).await.is_ok()
 }
 
 /// Connects to an [`App::echo`] and reads its name.
 pub async fn greeted(port: u16) -> Result<(BufReader<TcpStream>, String)> {
-    let mut stream = BufReader::new(TcpStream::connect(("127.0.0.1", port)).await?);
+    greeted_at(local(port)).await
+}
+
+/// As [`greeted`], at any address.
+pub async fn greeted_at(address: SocketAddr) -> Result<(BufReader<TcpStream>, String)> {
+    let mut stream = BufReader::new(TcpStream::connect(address).await?);
     let mut name = String::new();
     stream.read_line(&mut name).await?;
     Ok((stream, name.trim_end().to_owned()))
@@ -158,5 +207,10 @@ pub async fn echoes(stream: &mut BufReader<TcpStream>, text: &str) -> Result<boo
 
 /// A port that nobody listens on at the moment.
 pub async fn free_port() -> Result<u16> {
-    Ok(TcpListener::bind("127.0.0.1:0").await?.local_addr()?.port())
+    Ok(free_at(LOCALHOST).await?.port())
+}
+
+/// An address and port of the machine that nobody listens on at the moment.
+pub async fn free_at(ip: IpAddr) -> Result<SocketAddr> {
+    Ok(TcpListener::bind((ip, 0)).await?.local_addr()?)
 }

@@ -2,6 +2,7 @@
 
 use std::{
     env, fs,
+    net::{IpAddr, Ipv4Addr, SocketAddr},
     path::{Path, PathBuf},
     process::Stdio,
     time::Duration,
@@ -12,6 +13,8 @@ use heddle_interop_xds::go_control_plane::{Answer, GoControlPlane, Versions};
 use heddle_proto::google::protobuf::Any;
 use tempfile::TempDir;
 use tokio::process::{Child, Command};
+
+use crate::apps;
 
 /// Fails a test that would hang; never decides one.
 const LIMIT: Duration = Duration::from_secs(30);
@@ -40,16 +43,23 @@ impl Variant {
 pub struct Node {
     /// The control plane.
     pub control_plane: GoControlPlane,
+    /// Where the proxy's admin server listens.
+    pub admin: SocketAddr,
     variant: Variant,
     folder: TempDir,
     proxy: Option<Child>,
 }
 
 impl Node {
-    /// Starts both. What the proxy logs is shown if the test fails.
+    /// Starts both on 127.0.0.1. What the proxy logs is shown if the test fails.
     pub async fn start(variant: Variant) -> Result<Self> {
+        Self::start_at(variant, Ipv4Addr::LOCALHOST.into()).await
+    }
+
+    /// As [`start`](Self::start), on this address of the machine.
+    pub async fn start_at(variant: Variant, ip: IpAddr) -> Result<Self> {
         let folder = tempfile::tempdir()?;
-        let control_plane = GoControlPlane::start().await?;
+        let control_plane = GoControlPlane::start_at(ip).await?;
         fs::write(
             folder.path().join("roots.pem"),
             control_plane.roots().await?,
@@ -58,6 +68,7 @@ impl Node {
         fs::create_dir(folder.path().join("netns"))?;
         let mut node = Self {
             control_plane,
+            admin: apps::free_at(ip).await?,
             variant,
             folder,
             proxy: None,
@@ -81,7 +92,7 @@ impl Node {
             ])
             .args(["--control-plane-name", "localhost"])
             .args(["--xds-protocol", self.variant.flag()])
-            .args(["--metrics-listen", "127.0.0.1:0"])
+            .args(["--metrics-listen", &self.admin.to_string()])
             .arg("--control-plane-roots")
             .arg(folder.join("roots.pem"))
             .arg("--token-file")

@@ -84,11 +84,16 @@ pub fn filter<M: Message + Name>(name: &str, config: &M) -> Filter {
     }
 }
 
-/// A listener on loopback with one chain of one filter.
+/// A listener on 127.0.0.1 with one chain of one filter.
 pub fn listener(name: &str, port: u16, filter: Filter) -> Listener {
+    listener_at(name, SocketAddr::from(([127, 0, 0, 1], port)), filter)
+}
+
+/// As [`listener`], at any address.
+pub fn listener_at(name: &str, at: SocketAddr, filter: Filter) -> Listener {
     Listener {
         name: name.to_owned(),
-        address: address(SocketAddr::from(([127, 0, 0, 1], port))),
+        address: address(at),
         filter_chains: vec![FilterChain {
             filters: vec![filter],
             ..FilterChain::default()

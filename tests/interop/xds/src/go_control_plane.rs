@@ -1,6 +1,11 @@
 //! go-control-plane, in a process of its own.
 
-use std::{collections::BTreeMap, net::SocketAddr, process::Stdio, time::Duration};
+use std::{
+    collections::BTreeMap,
+    net::{IpAddr, Ipv4Addr, SocketAddr},
+    process::Stdio,
+    time::Duration,
+};
 
 use anyhow::{Context, Result, ensure};
 use futures::future::BoxFuture;
@@ -150,8 +155,13 @@ pub struct GoControlPlane {
 const HEARTBEATS: Duration = Duration::from_millis(200);
 
 impl GoControlPlane {
-    /// Starts the program that [`PROGRAM`] names, serving what a new world has.
+    /// Starts the program that [`PROGRAM`] names on 127.0.0.1, serving what a new world has.
     pub async fn start() -> Result<Self> {
+        Self::start_at(Ipv4Addr::LOCALHOST.into()).await
+    }
+
+    /// As [`start`](Self::start), on this address of the machine.
+    pub async fn start_at(ip: IpAddr) -> Result<Self> {
         let program = std::env::var(PROGRAM).with_context(|| {
             format!(
                 "{PROGRAM} must name the Go server; scripts/interop.sh xds builds it and sets that"
@@ -159,6 +169,7 @@ impl GoControlPlane {
         })?;
         let mut process = Command::new(program)
             .arg(HEARTBEATS.as_millis().to_string())
+            .arg(ip.to_string())
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .kill_on_drop(true)

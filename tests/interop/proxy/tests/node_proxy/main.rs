@@ -4,6 +4,7 @@
 //! tests, which are ignored elsewhere.
 
 mod bad;
+mod ipv6;
 mod tls;
 mod traffic;
 
