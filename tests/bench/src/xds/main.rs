@@ -18,9 +18,9 @@ mod server;
 #[path = "../counters.rs"]
 mod counters;
 
-use std::process::ExitCode;
+use std::{ffi::OsString, process::ExitCode};
 
-use clap::{Parser, Subcommand, ValueEnum};
+use clap::{CommandFactory, Parser, Subcommand, ValueEnum, error::ErrorKind};
 
 /// The control plane's, whose part a process of this program plays.
 #[global_allocator]
@@ -58,6 +58,27 @@ struct Size {
     routes: usize,
 }
 
+impl Size {
+    /// Whether there is something to change; in the error what to ask for instead.
+    fn check(self, case: Case) -> Result<(), &'static str> {
+        match case {
+            _ if self.services == 0 && self.routes > 0 => {
+                Err("--services 0: routes need a Service to lead to, ask for one at least")
+            }
+            Case::Endpoints if self.services == 0 => Err(
+                "--services 0: there is no Service whose endpoints could change, ask for one at least",
+            ),
+            Case::Endpoints if self.endpoints == 0 => Err(
+                "--endpoints 0: there is no endpoint to change, ask for one of each Service at least",
+            ),
+            Case::Routes if self.routes == 0 => {
+                Err("--case routes: there is no route to change, ask for some by --routes")
+            }
+            Case::Endpoints | Case::Routes => Ok(()),
+        }
+    }
+}
+
 /// Measures the control plane's stream under load, on loopback.
 #[derive(Parser, Clone, Debug)]
 #[command(name = "heddle-load", version)]
@@ -93,8 +114,22 @@ enum Part {
     },
 }
 
+impl Arguments {
+    /// Reads a command line; what could not be measured is an error of it.
+    fn read(
+        words: impl IntoIterator<Item = impl Into<OsString> + Clone>,
+    ) -> clap::error::Result<Self> {
+        let arguments = Self::try_parse_from(words)?;
+        if arguments.part.is_none() {
+            let checked = arguments.size.check(arguments.case);
+            checked.map_err(|text| Self::command().error(ErrorKind::ValueValidation, text))?;
+        }
+        Ok(arguments)
+    }
+}
+
 fn main() -> anyhow::Result<ExitCode> {
-    let arguments = Arguments::parse();
+    let arguments = Arguments::read(std::env::args_os()).unwrap_or_else(|error| error.exit());
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()?;
@@ -104,3 +139,6 @@ fn main() -> anyhow::Result<ExitCode> {
     }
     Ok(ExitCode::SUCCESS)
 }
+
+#[cfg(test)]
+mod tests;
