@@ -9,7 +9,8 @@ import unittest
 import grpc
 from envoy.admin.v3 import config_dump_shared_pb2
 from envoy.service.status.v3 import csds_pb2, csds_pb2_grpc
-from harness.mesh import Mesh, identity, pod, service, target
+from harness.family import IPV4, authority
+from harness.mesh import PORT, Mesh, identity, pod, target
 from harness.process import App, wait_for
 
 ACKED = config_dump_shared_pb2.ClientResourceStatus.ACKED
@@ -43,10 +44,11 @@ class Case(unittest.TestCase):
     """A mesh for each class."""
 
     accounts = ("client",)
+    family = IPV4
 
     @classmethod
     def setUpClass(cls) -> None:
-        cls.mesh = Mesh()
+        cls.mesh = Mesh(cls.family)
         cls.addClassCleanup(cls.mesh.end)
         cls.prepare()
         cls.mesh.start(*cls.accounts)
@@ -56,12 +58,12 @@ class Case(unittest.TestCase):
     def prepare(cls) -> None:
         """Writes the YAML that is there from the beginning: `echo` with one server, `v1` and `v2`."""
         for number, name in enumerate(("echo", "v1", "v2"), 1):
-            cls.mesh.write(name, service(name, name), pod(name, name, f"127.0.1.{number}"))
+            cls.mesh.write(name, cls.mesh.service(name, name), pod(name, name, cls.mesh.address(1, number)))
 
     @classmethod
     def begin(cls) -> None:
         for number, name in enumerate(("echo", "v1", "v2"), 1):
-            cls.mesh.plain_server(name, f"127.0.1.{number}")
+            cls.mesh.plain_server(name, cls.mesh.address(1, number))
         cls.client = cls.mesh.client("client")
 
     def call(self, client: App | None = None, to: str = "echo", **order: object) -> list[dict]:
@@ -194,13 +196,13 @@ class Endpoints(Case):
 
     @classmethod
     def scale(cls, count: int, ready: bool = True) -> None:
-        pods = [pod(f"echo-{n}", "echo", f"127.0.2.{n}", ready=ready or n == 1) for n in range(1, count + 1)]
-        cls.mesh.write("echo", service("echo", "echo"), *pods)
+        pods = [pod(f"echo-{n}", "echo", cls.mesh.address(2, n), ready=ready or n == 1) for n in range(1, count + 1)]
+        cls.mesh.write("echo", cls.mesh.service("echo", "echo"), *pods)
 
     @classmethod
     def begin(cls) -> None:
         for number in (1, 2, 3):
-            cls.mesh.plain_server(f"echo-{number}", f"127.0.2.{number}")
+            cls.mesh.plain_server(f"echo-{number}", cls.mesh.address(2, number))
         cls.client = cls.mesh.client("client")
 
     def test_calls_go_to_all_ready_pods_and_no_others(self) -> None:
@@ -225,13 +227,13 @@ class Balancing(Case):
     @classmethod
     def annotate(cls, annotations: str) -> None:
         extra = f", annotations: {{{annotations}}}"
-        pods = [pod(f"echo-{n}", "echo", f"127.0.5.{n}") for n in (1, 2, 3)]
-        cls.mesh.write("echo", service("echo", "echo", extra), *pods)
+        pods = [pod(f"echo-{n}", "echo", cls.mesh.address(5, n)) for n in (1, 2, 3)]
+        cls.mesh.write("echo", cls.mesh.service("echo", "echo", extra), *pods)
 
     @classmethod
     def begin(cls) -> None:
         for number in (1, 2, 3):
-            cls.mesh.plain_server(f"echo-{number}", f"127.0.5.{number}")
+            cls.mesh.plain_server(f"echo-{number}", cls.mesh.address(5, number))
 
     def setUp(self) -> None:
         # What one test's calls have taught a client is no affair of the next.
@@ -291,11 +293,11 @@ class Security(Case):
 
     @classmethod
     def prepare(cls) -> None:
-        cls.mesh.write("greeter", service("greeter", "greeter"), pod("greeter-a", "greeter", "127.0.3.1", "greeter", "grpc"))
+        cls.mesh.write("greeter", cls.mesh.service("greeter", "greeter"), pod("greeter-a", "greeter", cls.mesh.address(3, 1), "greeter", "grpc"))
 
     @classmethod
     def begin(cls) -> None:
-        cls.server = cls.mesh.xds_server("greeter-a", "127.0.3.1", "greeter")
+        cls.server = cls.mesh.xds_server("greeter-a", cls.mesh.address(3, 1), "greeter")
         cls.client = cls.mesh.client("client")
         cls.stranger = cls.mesh.client("stranger")
 
@@ -312,15 +314,15 @@ class Security(Case):
 
     def test_who_shows_no_certificate_is_not_let_in(self) -> None:
         plain = self.mesh.app("plain", None, "client")
-        (answer,) = plain.order(target="127.0.3.1:50051", wait=False)
+        (answer,) = plain.order(target=authority(self.mesh.address(3, 1), PORT), wait=False)
         self.assertEqual(answer["code"], "UNAVAILABLE", answer)
 
     def test_a_server_of_another_identity_is_not_called(self) -> None:
-        self.mesh.write("fake", service("fake", "fake"), pod("fake-a", "fake", "127.0.3.2", "impostor", "grpc"))
-        fake = self.mesh.xds_server("fake-a", "127.0.3.2", "impostor")
+        self.mesh.write("fake", self.mesh.service("fake", "fake"), pod("fake-a", "fake", self.mesh.address(3, 2), "impostor", "grpc"))
+        fake = self.mesh.xds_server("fake-a", self.mesh.address(3, 2), "impostor")
         self.until("it answers under its own name", "fake-a", to="fake")
         # Now its address is told to be the greeter's.
-        self.mesh.write("fake", service("fake", "fake"), pod("fake-a", "fake", "127.0.3.2", "greeter", "grpc"))
+        self.mesh.write("fake", self.mesh.service("fake", "fake"), pod("fake-a", "fake", self.mesh.address(3, 2), "greeter", "grpc"))
 
         def is_refused() -> bool:
             answer = self.one(self.stranger, "fake", wait=False)
@@ -342,11 +344,11 @@ class Security(Case):
     def test_network_policy_counts_at_a_grpc_server(self) -> None:
         policy = (
             "apiVersion: networking.k8s.io/v1\nkind: NetworkPolicy\nmetadata: {name: greeter, namespace: shop}\n"
-            "spec: {podSelector: {matchLabels: {app: greeter}}, ingress: [{from: [{ipBlock: {cidr: CIDR}}]}]}\n"
+            "spec: {podSelector: {matchLabels: {app: greeter}}, ingress: [{from: [{ipBlock: {cidr: 'CIDR'}}]}]}\n"
         )
-        self.mesh.write("network", policy.replace("CIDR", "10.0.0.0/8"))
+        self.mesh.write("network", policy.replace("CIDR", self.family.elsewhere))
         self.until("nobody here is of that block", "PERMISSION_DENIED", to="greeter")
-        self.mesh.write("network", policy.replace("CIDR", "127.0.0.0/8"))
+        self.mesh.write("network", policy.replace("CIDR", self.family.pods))
         self.until("everybody here is of that block", "greeter-a", to="greeter")
 
     def test_nobody_gets_a_certificate_or_a_stream_in_anothers_name(self) -> None:
@@ -385,7 +387,7 @@ class Lasting(Case):
                     self.assertEqual(self.one(client, to, channel=number)["server"], to)
 
     def test_a_process_may_have_more_targets_than_a_node_may_have_streams(self) -> None:
-        self.mesh.write("many", *(service(f"many-{n}", "echo") for n in range(80)))
+        self.mesh.write("many", *(self.mesh.service(f"many-{n}", "echo") for n in range(80)))
         for number in range(80):
             self.until("the Service is there", "echo", to=f"many-{number}")
         other = [name for name in self.resources(self.client, "Listener") if name.startswith("many-")]
@@ -394,14 +396,14 @@ class Lasting(Case):
 
     def test_a_service_that_is_removed_fails_its_own_calls_and_comes_back(self) -> None:
         keeping = self.mesh.client("client", "--ignore-resource-deletion")
-        self.mesh.write("brief", service("brief", "echo"))
+        self.mesh.write("brief", self.mesh.service("brief", "echo"))
         for client in (self.client, keeping):
             self.until("it is there", "echo", client=client, to="brief")
         self.mesh.remove("brief")
         self.until("its calls fail", "UNAVAILABLE", to="brief", wait=False)
         self.assertEqual(self.one()["server"], "echo")
         self.assertEqual(self.one(keeping, "brief", wait=False).get("server"), "echo", "gRFC A53")
-        self.mesh.write("brief", service("brief", "echo"))
+        self.mesh.write("brief", self.mesh.service("brief", "echo"))
         self.until("it is back", "echo", to="brief")
         self.mesh.remove("brief")
 
@@ -412,7 +414,7 @@ class Lasting(Case):
         for bad in ("this is: [no YAML", good.replace("backendRefs:", "backendRefz:")):
             self.mesh.write("route", bad)
             # Something good that is written later has arrived: so the bad thing was read.
-            self.mesh.write("marker", service("marker", "echo"))
+            self.mesh.write("marker", self.mesh.service("marker", "echo"))
             self.until("a later change arrives", "echo", to="marker")
             self.mesh.remove("marker")
             self.until("the later change is gone", "UNAVAILABLE", to="marker", wait=False)
@@ -469,8 +471,9 @@ class Inspection(Case):
 
     def test_a_client_can_be_asked_over_the_wire_as_grpcdebug_does(self) -> None:
         self.assertEqual(self.one()["code"], "OK")
-        port = self.client.order(do="serve_status")["port"]
-        (config,) = (config for config in ask(f"127.0.0.1:{port}").config if config.client_scope.endswith("/echo.shop.svc.cluster.local:80"))
+        loopback = self.family.loopback
+        port = self.client.order(do="serve_status", address=authority(loopback, 0))["port"]
+        (config,) = (config for config in ask(authority(loopback, port)).config if config.client_scope.endswith("/echo.shop.svc.cluster.local:80"))
         self.assertEqual(config.node.id, identity("client"))
         self.assertEqual({resource.client_status for resource in config.generic_xds_configs}, {ACKED})
 
@@ -478,7 +481,7 @@ class Inspection(Case):
         self.assertEqual(self.one()["code"], "OK")
 
         def is_in_step() -> bool:
-            answer = ask(f"127.0.0.1:{self.mesh.admin}")
+            answer = ask(self.mesh.admin_address)
             found = [config for config in answer.config if config.node.id == identity("client")]
             self.assertEqual(len(found), 1, answer)
             statuses = {(r.type_url.rsplit(".", 1)[-1], r.name): r.config_status for r in found[0].generic_xds_configs}
@@ -507,11 +510,11 @@ class Fresh(Case):
 
     @classmethod
     def prepare(cls) -> None:
-        cls.mesh.write("greeter", service("greeter", "greeter"), pod("greeter-a", "greeter", "127.0.4.1", "greeter", "grpc"))
+        cls.mesh.write("greeter", cls.mesh.service("greeter", "greeter"), pod("greeter-a", "greeter", cls.mesh.address(4, 1), "greeter", "grpc"))
 
     @classmethod
     def begin(cls) -> None:
-        cls.server = cls.mesh.xds_server("greeter-a", "127.0.4.1", "greeter")
+        cls.server = cls.mesh.xds_server("greeter-a", cls.mesh.address(4, 1), "greeter")
 
     def test_a_watched_certificate_is_replaced_before_it_ends_and_calls_go_on(self) -> None:
         folder = self.mesh.folder / "watched"

@@ -49,6 +49,7 @@ class Echo(grpc.GenericRpcHandler):
             "server": self.name,
             "method": details.method,
             "call": call,
+            "from": context.peer(),
             "peer": [identity.decode() for identity in peer],
             "headers": dict(details.invocation_metadata),
         }
@@ -123,13 +124,13 @@ class Client:
         ]
         return {"resources": resources}
 
-    def serve_status(self, _order: dict) -> dict:
-        """Serves CSDS as a program would that wants to be looked into by grpcdebug."""
+    def serve_status(self, order: dict) -> dict:
+        """Serves CSDS at `address` as a program would that wants to be looked into by grpcdebug."""
         import grpc_csds
 
         self.status_server = grpc.server(concurrent.futures.ThreadPoolExecutor(2))
         grpc_csds.add_csds_servicer(self.status_server)
-        port = self.status_server.add_insecure_port("127.0.0.1:0")
+        port = self.status_server.add_insecure_port(order["address"])
         self.status_server.start()
         return {"port": port}
 

@@ -2,24 +2,19 @@
 
 import json
 import shutil
-import socket
 import subprocess
 import tempfile
 import urllib.error
 import urllib.request
 from pathlib import Path
 
+from .family import IPV4, Family, authority
 from .process import PROGRAMS, App, Process, wait_for
 
 DOMAIN = "svc.cluster.local"
+PORT = 50051
 # Of Services, counted up.
 ADDRESSES: dict[str, int] = {}
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
 
 
 def identity(account: str, namespace: str = "shop") -> str:
@@ -30,35 +25,51 @@ def target(service: str, port: int = 80, namespace: str = "shop") -> str:
     return f"xds:///{service}.{namespace}.{DOMAIN}:{port}"
 
 
-def service(name: str, app: str, extra: str = "") -> str:
-    """A Service of the pods with this label, port 80 at their port 50051. Nobody calls its address, but without one it could have no routes."""
-    number = ADDRESSES.setdefault(name, len(ADDRESSES) + 1)
-    return (
-        f"apiVersion: v1\nkind: Service\nmetadata: {{name: {name}, namespace: shop{extra}}}\n"
-        f"spec: {{clusterIP: 10.96.{number // 256}.{number % 256}, selector: {{app: {app}}}, ports: [{{port: 80, name: grpc, targetPort: 50051, appProtocol: kubernetes.io/h2c}}]}}\n"
-    )
-
-
 def pod(name: str, app: str, address: str, account: str = "default", mesh: str = "disabled", ready: bool = True) -> str:
     """A pod that is ready, or not."""
     return (
         f"apiVersion: v1\nkind: Pod\nmetadata: {{name: {name}, namespace: shop, labels: {{app: {app}, heddle.dev/mesh: {mesh}}}}}\n"
         f"spec: {{nodeName: node-a, serviceAccountName: {account}, containers: [{{name: c, ports: [{{containerPort: 50051}}]}}]}}\n"
-        f"status: {{phase: Running, podIP: {address}, podIPs: [{{ip: {address}}}], conditions: [{{type: Ready, status: '{ready}'}}]}}\n"
+        f"status: {{phase: Running, podIP: '{address}', podIPs: [{{ip: '{address}'}}], conditions: [{{type: Ready, status: '{ready}'}}]}}\n"
     )
 
 
 class Mesh:
-    """Ends all of its processes with `end`."""
+    """Ends all of its processes with `end`. All of its addresses are of one family."""
 
-    def __init__(self) -> None:
+    def __init__(self, family: Family = IPV4) -> None:
+        self.family = family
         self.folder = Path(tempfile.mkdtemp(prefix="heddle-grpc-"))
         self.manifests = self.folder / "manifests"
         self.manifests.mkdir()
         self.processes: list[Process] = []
-        self.port, self.admin = free_port(), free_port()
+        self.port, self.admin = family.free_port(), family.free_port()
+        self.admin_address = authority(family.loopback, self.admin)
         self.tokens: dict[str, str] = {}
         self.started = 0
+
+    def address(self, group: int, number: int) -> str:
+        """Of a pod."""
+        return self.family.pod(group, number)
+
+    def service(self, name: str, app: str | None, extra: str = "") -> str:
+        """A Service of the pods with this label, port 80 at their port 50051. Nobody calls its address, but without one it could have no routes."""
+        address = self.family.service(ADDRESSES.setdefault(name, len(ADDRESSES) + 1))
+        selector = f"selector: {{app: {app}}}, " if app else ""
+        return (
+            f"apiVersion: v1\nkind: Service\nmetadata: {{name: {name}, namespace: shop{extra}}}\n"
+            f"spec: {{clusterIP: '{address}', clusterIPs: ['{address}'], ipFamilies: [{self.family.name}], {selector}"
+            f"ports: [{{port: 80, name: grpc, targetPort: {PORT}, appProtocol: kubernetes.io/h2c}}]}}\n"
+        )
+
+    def slice(self, service: str, *addresses: str) -> str:
+        """Endpoints that no selector has chosen."""
+        endpoints = ", ".join(f"{{addresses: ['{address}'], conditions: {{ready: true}}}}" for address in addresses)
+        return (
+            f"apiVersion: discovery.k8s.io/v1\nkind: EndpointSlice\n"
+            f"metadata: {{name: {service}-1, namespace: shop, labels: {{kubernetes.io/service-name: {service}}}}}\n"
+            f"addressType: {self.family.name}\nports: [{{name: grpc, port: {PORT}}}]\nendpoints: [{endpoints}]\n"
+        )
 
     def write(self, name: str, *documents: str) -> None:
         """Replaces a file of the mesh's YAML; whole, as an editor would."""
@@ -81,8 +92,8 @@ class Mesh:
     def start_control_plane(self) -> None:
         command = [
             *(PROGRAMS / "heddle-control-plane", "--manifests", self.manifests, "--ca-dir", self.folder / "ca"),
-            *("--bootstrap-tokens", self.folder / "tokens.yaml", "--listen", f"127.0.0.1:{self.port}"),
-            *("--metrics-listen", f"127.0.0.1:{self.admin}", "--log", "info"),
+            *("--bootstrap-tokens", self.folder / "tokens.yaml", "--listen", authority(self.family.loopback, self.port)),
+            *("--metrics-listen", self.admin_address, "--log", "info"),
         ]
         self.control_plane = self.run("control-plane", command)
         wait_for("the control plane is ready", self.is_ready)
@@ -90,7 +101,7 @@ class Mesh:
     def is_ready(self) -> bool:
         assert self.control_plane.is_running(), self.control_plane.tail()
         try:
-            with urllib.request.urlopen(f"http://127.0.0.1:{self.admin}/readyz", timeout=5) as answer:
+            with urllib.request.urlopen(f"http://{self.admin_address}/readyz", timeout=5) as answer:
                 return answer.status == 200
         except (urllib.error.URLError, OSError):
             return False
@@ -105,8 +116,10 @@ class Mesh:
         return self.folder / f"{self.started:03}-{name}.log"
 
     def bootstrap_command(self, account: str, folder: Path, *more: str) -> list[object]:
+        # By a name where there is one: on a machine with both families it is the first that answers.
+        host = "localhost" if self.family is IPV4 else self.family.loopback
         return [
-            *(PROGRAMS / "heddle", "grpc-bootstrap", "--control-plane", f"localhost:{self.port}"),
+            *(PROGRAMS / "heddle", "grpc-bootstrap", "--control-plane", authority(host, self.port)),
             *("--roots", self.folder / "ca/root-1.crt", "--token-file", self.folder / f"{account}.token"),
             *("--identity", identity(account), "--folder", folder, "--refresh", "1", *more),
         ]
@@ -121,20 +134,20 @@ class Mesh:
 
     def conditions(self, kind: str, name: str) -> str:
         """What the control plane would write into the status of an object, as JSON."""
-        with urllib.request.urlopen(f"http://127.0.0.1:{self.admin}/debug/status", timeout=10) as answer:
+        with urllib.request.urlopen(f"http://{self.admin_address}/debug/status", timeout=10) as answer:
             return json.dumps(json.load(answer)[kind][name])
 
     def status(self) -> subprocess.CompletedProcess:
         """`heddle status`: ends with 0 if there is nothing that somebody should look at."""
-        command = [PROGRAMS / "heddle", "status", "--address", f"127.0.0.1:{self.admin}"]
+        command = [PROGRAMS / "heddle", "status", "--address", self.admin_address]
         return subprocess.run([str(word) for word in command], capture_output=True, text=True)
 
     def plain_server(self, name: str, address: str) -> App:
-        return self.app(name, None, "server", f"{address}:50051", name)
+        return self.app(name, None, "server", authority(address, PORT), name)
 
     def xds_server(self, name: str, address: str, account: str) -> App:
         bootstrap = self.bootstrap(account, "--pod", f"shop/{name}")
-        return self.app(name, bootstrap, "server", f"{address}:50051", name, "--xds")
+        return self.app(name, bootstrap, "server", authority(address, PORT), name, "--xds")
 
     def client(self, account: str, *more: str) -> App:
         return self.app(f"client-{account}", self.bootstrap(account, *more), "client")
