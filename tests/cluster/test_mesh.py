@@ -63,6 +63,21 @@ class Installed(unittest.TestCase):
             name = pod["metadata"]["name"]
             wait_for(f"{name} says so", 30, lambda name=name: mesh.condition(name, SHOP).get("status") == "True")
 
+    def test_a_pods_own_token_gets_it_a_certificate_of_its_own_identity_and_of_no_other(self) -> None:
+        kubectl("apply", "--server-side", "-f", layout.SOURCE / "testdata/token.yaml")
+        self.addCleanup(kubectl, "-n", SHOP, "delete", "pod", "speaker", "--now")
+
+        def logs(container: str) -> str:
+            return kubectl("-n", SHOP, "logs", "speaker", "-c", container)
+
+        def has_ended() -> bool:
+            statuses = mesh.get("pod", "speaker", "-n", SHOP)["status"].get("containerStatuses", [])
+            return len(statuses) == 2 and all("terminated" in status["state"] for status in statuses)
+
+        wait_for("both answers", 60, has_ended)
+        self.assertIn("the certificate counts until", logs("own"))
+        self.assertIn("may not have a certificate for spiffe://cluster.local/ns/heddle-system/sa/heddle-node-proxy", logs("another"))
+
     def test_a_pod_outside_the_mesh_says_nothing(self) -> None:
         for pod in mesh.pods("kube-system"):
             self.assertEqual(mesh.condition(pod["metadata"]["name"], "kube-system"), {})

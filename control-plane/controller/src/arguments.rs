@@ -56,7 +56,7 @@ pub(crate) struct Arguments {
     /// such objects. For a second mesh in one cluster.
     #[arg(long)]
     pub(crate) no_cluster_trust_bundle: bool,
-    /// With --kubernetes: the audience that a node proxy's projected token must be bound to.
+    /// With --kubernetes: the audience that a projected token must be bound to, a node proxy's or a workload's.
     #[arg(long, default_value = "heddle-control-plane")]
     pub(crate) token_audience: String,
     /// The service account of node proxies, in the namespace of --namespace.

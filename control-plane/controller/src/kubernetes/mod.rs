@@ -1,5 +1,5 @@
 //! What the control plane does on Kubernetes beside reading: one replica leads, writes statuses and keeps the certificate authority's
-//! Secret; node proxies are known by their service account's tokens.
+//! Secret; node proxies and workloads are known by their service accounts' tokens.
 
 mod authority;
 mod bundle;
@@ -104,14 +104,10 @@ impl Replica {
         }
     }
 
-    /// Node proxies by their service account's tokens.
+    /// Node proxies, and workloads that speak for themselves, by their pods' tokens.
     pub(crate) fn reviews(&self, arguments: &Arguments) -> Reviews {
-        Reviews::new(
-            self.client.clone(),
-            &arguments.token_audience,
-            arguments.namespace.as_str(),
-            arguments.node_proxy_service_account.as_str(),
-        )
+        let node_proxy = arguments.node_proxy_identity();
+        Reviews::new(self.client.clone(), &arguments.token_audience, &node_proxy)
     }
 
     /// Waits until the lease is released, after a shutdown.

@@ -1,7 +1,8 @@
-//! Tokens of the node proxy's service account, checked by the API server (TokenReview).
+//! Projected tokens of service accounts, checked by the API server (TokenReview).
 //!
-//! The token must be bound to our audience, so that one that was given to somebody else is worth nothing here, and to a pod, whose node
-//! is the one that its bearer speaks for. The API server tells that node (Kubernetes 1.30 and later), or the pod does.
+//! A token must be bound to our audience, so that one that was given to somebody else is worth nothing here, and to a pod. Of the node
+//! proxies' service account its bearer speaks for the pod's node: the API server tells that node (Kubernetes 1.30 and later), or the pod
+//! does. Of any other service account it is a workload that speaks for itself, by the identity of that account and nothing else.
 
 use std::{
     collections::BTreeMap,
@@ -10,6 +11,7 @@ use std::{
 };
 
 use futures::future::BoxFuture;
+use heddle_identity::{SpiffeId, TrustDomain};
 use heddle_xds_server::{AuthError, Authenticate, NodeIdentity, Token};
 use k8s_openapi::api::{
     authentication::v1::{TokenReview, TokenReviewSpec, TokenReviewStatus},
@@ -21,7 +23,10 @@ use tokio::{
     time::{Instant, timeout},
 };
 
-use super::{cache::Cache, claims::Claims};
+use super::{
+    cache::Cache,
+    claims::{Account, Claims},
+};
 
 /// How long the API server may take, for all that it is asked about one token.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -30,6 +35,8 @@ const AT_A_TIME: usize = 32;
 
 /// For how long the same reason for a refusal is not told again.
 const QUIET: Duration = Duration::from_secs(60);
+
+const UNBOUND: &str = "it is bound to no pod; use a projected token";
 
 /// Where the API server says which node and pod a token is bound to.
 const NODE_NAME: &str = "authentication.kubernetes.io/node-name";
@@ -40,9 +47,10 @@ const POD_UID: &str = "authentication.kubernetes.io/pod-uid";
 pub(crate) struct Reviews {
     client: Client,
     audience: String,
-    namespace: String,
-    /// The user that node proxies are.
-    user: String,
+    /// Of the identities of workloads.
+    trust_domain: TrustDomain,
+    /// What node proxies are.
+    node_proxies: Account,
     cache: Cache,
     places: Semaphore,
     /// What was told about refused tokens, and when.
@@ -50,13 +58,16 @@ pub(crate) struct Reviews {
 }
 
 impl Reviews {
-    /// For tokens of this service account that are bound to this audience.
-    pub(crate) fn new(client: Client, audience: &str, namespace: &str, account: &str) -> Self {
+    /// For tokens that are bound to this audience; those of `node_proxy` speak for nodes.
+    pub(crate) fn new(client: Client, audience: &str, node_proxy: &SpiffeId) -> Self {
         Self {
             client,
             audience: audience.to_owned(),
-            namespace: namespace.to_owned(),
-            user: format!("system:serviceaccount:{namespace}:{account}"),
+            trust_domain: node_proxy.trust_domain.clone(),
+            node_proxies: Account {
+                namespace: node_proxy.namespace.clone(),
+                name: node_proxy.service_account.clone(),
+            },
             cache: Cache::default(),
             places: Semaphore::new(AT_A_TIME),
             told: Mutex::default(),
@@ -64,7 +75,7 @@ impl Reviews {
     }
 
     async fn check(&self, token: &Token) -> Result<NodeIdentity, AuthError> {
-        let claims = Claims::read(token.secret(), &self.user, &self.audience);
+        let claims = Claims::read(token.secret(), &self.audience);
         let claims = claims.map_err(|problem| self.refused(problem))?;
         let expires = SystemTime::UNIX_EPOCH.checked_add(Duration::from_secs(claims.expires));
         let expires = expires.ok_or_else(|| self.refused("its end cannot be read"))?;
@@ -75,7 +86,7 @@ impl Reviews {
         if let Some(answer) = self.cache.get(hash, Instant::now()) {
             return answer;
         }
-        let asked = timeout(PATIENCE, self.ask(token)).await;
+        let asked = timeout(PATIENCE, self.ask(token, &claims.account)).await;
         let answer = match asked {
             Ok(node) => node.map(|node| NodeIdentity {
                 node,
@@ -89,8 +100,8 @@ impl Reviews {
         answer
     }
 
-    /// The node of a token.
-    async fn ask(&self, token: &Token) -> Result<Arc<str>, AuthError> {
+    /// Whom the bearer of a token of this service account speaks for: a node, or itself.
+    async fn ask(&self, token: &Token, account: &Account) -> Result<Arc<str>, AuthError> {
         let _place = self.places.acquire().await.map_err(unavailable)?;
         let review = TokenReview {
             spec: TokenReviewSpec {
@@ -102,14 +113,15 @@ impl Reviews {
         let api = Api::<TokenReview>::all(self.client.clone());
         let review = api.create(&PostParams::default(), &review).await;
         let status = review.map_err(unavailable)?.status.unwrap_or_default();
-        match self.judge(&status)? {
+        match self.judge(&status, account)? {
+            Bearer::Workload(identity) => Ok(identity.to_string().into()),
             Bearer::Node(node) => Ok(node.into()),
             Bearer::Pod { name, uid } => self.node_of(&name, &uid).await,
         }
     }
 
-    /// Whom the API server vouches for.
-    fn judge(&self, status: &TokenReviewStatus) -> Result<Bearer, AuthError> {
+    /// Whom the API server vouches for. The claims have said whose the token would be, and it has to say the same.
+    fn judge(&self, status: &TokenReviewStatus, account: &Account) -> Result<Bearer, AuthError> {
         if status.authenticated != Some(true) {
             if let Some(error) = &status.error {
                 tracing::debug!(%error, "the API server refuses a token");
@@ -122,22 +134,30 @@ impl Reviews {
             return Err(self.refused("it is for another audience"));
         }
         let user = status.user.clone().unwrap_or_default();
-        if user.username.as_ref() != Some(&self.user) {
+        if user.username != Some(account.to_string()) {
             return Err(self.refused("it belongs to another user"));
         }
         let extra = user.extra.unwrap_or_default();
-        if let Some(node) = only(&extra, NODE_NAME) {
-            return Ok(Bearer::Node(node));
+        let pod = only(&extra, POD_NAME).zip(only(&extra, POD_UID));
+        if *account == self.node_proxies {
+            return match (only(&extra, NODE_NAME), pod) {
+                (Some(node), _) => Ok(Bearer::Node(node)),
+                (None, Some((name, uid))) => Ok(Bearer::Pod { name, uid }),
+                (None, None) => Err(self.refused(UNBOUND)),
+            };
         }
-        match (only(&extra, POD_NAME), only(&extra, POD_UID)) {
-            (Some(name), Some(uid)) => Ok(Bearer::Pod { name, uid }),
-            _ => Err(self.refused("it is bound to no pod; use a projected token")),
-        }
+        // Whoever may only create tokens of an account is not yet one of its pods.
+        pod.ok_or_else(|| self.refused(UNBOUND))?;
+        Ok(Bearer::Workload(SpiffeId {
+            trust_domain: self.trust_domain.clone(),
+            namespace: account.namespace.clone(),
+            service_account: account.name.clone(),
+        }))
     }
 
     /// The node that a pod runs on. A pod of the same name that is another one proves nothing.
     async fn node_of(&self, name: &str, uid: &str) -> Result<Arc<str>, AuthError> {
-        let api = Api::<Pod>::namespaced(self.client.clone(), &self.namespace);
+        let api = Api::<Pod>::namespaced(self.client.clone(), self.node_proxies.namespace.as_str());
         let pod = api.get_opt(name).await.map_err(unavailable)?;
         let pod = pod.filter(|pod| pod.metadata.uid.as_deref() == Some(uid));
         let node = pod.and_then(|pod| pod.spec?.node_name);
@@ -153,9 +173,9 @@ impl Reviews {
         let is_news = told.get(problem).is_none_or(|last| now >= *last + QUIET);
         if is_news {
             told.insert(problem, now);
-            let (user, audience) = (&self.user, &self.audience);
+            let audience = &self.audience;
             tracing::warn!(
-                "a token is refused: {problem}; expected one of {user} for the audience {audience}"
+                "a token is refused: {problem}; expected a pod's projected service account token for the audience {audience}"
             );
         }
         AuthError::Unknown
@@ -164,8 +184,12 @@ impl Reviews {
 
 /// Who the API server says the bearer is.
 enum Bearer {
+    /// A node proxy, of this node.
     Node(String),
+    /// A node proxy, of the node of this pod.
     Pod { name: String, uid: String },
+    /// Anybody else.
+    Workload(SpiffeId),
 }
 
 /// The value of a key that has exactly one.

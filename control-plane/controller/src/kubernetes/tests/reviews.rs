@@ -18,17 +18,25 @@ fn jwt(payload: &Value) -> Token {
     Token::new(&format!("e30.{payload}.c2ln"))
 }
 
-/// A token that ends so many seconds from now.
+/// A token of the node proxies that ends so many seconds from now.
 fn token(left: i64) -> Token {
+    token_of(USER, left)
+}
+
+fn token_of(user: &str, left: i64) -> Token {
     let now = SystemTime::now()
         .duration_since(SystemTime::UNIX_EPOCH)
         .unwrap();
     let ends = i64::try_from(now.as_secs()).unwrap() + left;
-    jwt(&json!({"sub": USER, "aud": ["heddle"], "exp": ends}))
+    jwt(&json!({"sub": user, "aud": ["heddle"], "exp": ends}))
 }
 
 fn accepted(extra: Value) -> Value {
-    json!({"authenticated": true, "audiences": ["heddle"], "user": {"username": USER, "extra": extra}})
+    accepted_as(USER, extra)
+}
+
+fn accepted_as(user: &str, extra: Value) -> Value {
+    json!({"authenticated": true, "audiences": ["heddle"], "user": {"username": user, "extra": extra}})
 }
 
 fn on_node_a() -> Value {
@@ -38,12 +46,8 @@ fn on_node_a() -> Value {
 fn reviews(review: Value) -> (ApiServer, Reviews) {
     let server = ApiServer::default();
     server.with(|state| state.review = review);
-    let reviews = Reviews::new(
-        server.client(),
-        "heddle",
-        "heddle-system",
-        "heddle-node-proxy",
-    );
+    let node_proxy = "spiffe://cluster.local/ns/heddle-system/sa/heddle-node-proxy";
+    let reviews = Reviews::new(server.client(), "heddle", &node_proxy.parse().unwrap());
     (server, reviews)
 }
 
@@ -115,6 +119,71 @@ async fn what_the_server_does_not_vouch_for_counts_for_nothing() {
     }
 }
 
+const CART: &str = "system:serviceaccount:shop:cart";
+
+/// What the API server says of a pod of the service account `cart` that runs beside a node proxy.
+fn cart_on_node_a() -> Value {
+    accepted_as(
+        CART,
+        json!({NODE: ["node-a"], POD: ["cart-7d4"], UID: ["u"]}),
+    )
+}
+
+#[tokio::test]
+async fn a_token_of_any_other_service_account_is_that_workloads_and_no_nodes() {
+    let (server, reviews) = reviews(cart_on_node_a());
+    let identity = reviews.authenticate(&token_of(CART, 3600)).await.unwrap();
+    assert_eq!(&*identity.node, "spiffe://cluster.local/ns/shop/sa/cart");
+    assert!(identity.is_workload());
+    let left = identity
+        .expires
+        .unwrap()
+        .duration_since(SystemTime::now())
+        .unwrap();
+    assert!(left <= Duration::from_secs(3600));
+    assert_eq!(server.count("/pods/"), 0);
+    // Of the node proxies' name, but of another namespace.
+    let namesake = "system:serviceaccount:shop:heddle-node-proxy";
+    server.with(|state| {
+        state.review = accepted_as(namesake, json!({NODE: ["node-a"], POD: ["p"], UID: ["u"]}))
+    });
+    assert_eq!(
+        node(&reviews, &token_of(namesake, 3600)).await.as_deref(),
+        Ok("spiffe://cluster.local/ns/shop/sa/heddle-node-proxy")
+    );
+}
+
+#[tokio::test]
+async fn a_workloads_token_counts_only_if_the_server_vouches_for_that_account_audience_and_pod() {
+    let with = |change: fn(&mut Value)| {
+        let mut review = cart_on_node_a();
+        change(&mut review);
+        review
+    };
+    for review in [
+        with(|review| review["authenticated"] = json!(false)),
+        with(|review| review["audiences"] = json!(["other"])),
+        with(|review| review["audiences"] = Value::Null),
+        // The claims lie about whose it is.
+        with(|review| review["user"]["username"] = json!("system:serviceaccount:shop:pay")),
+        with(|review| review["user"]["username"] = json!(USER)),
+        // Made by `kubectl create token`.
+        with(|review| review["user"]["extra"] = Value::Null),
+        with(|review| review["user"]["extra"] = json!({NODE: ["node-a"]})),
+        with(|review| review["user"]["extra"] = json!({POD: ["cart-7d4"]})),
+    ] {
+        let (_, reviews) = reviews(review.clone());
+        assert_eq!(
+            node(&reviews, &token_of(CART, 3600)).await,
+            Err(AuthError::Unknown),
+            "{review}"
+        );
+    }
+    // And a workload's review does not make a node proxy of who claims to be one.
+    let (_, reviews) = reviews(cart_on_node_a());
+    assert_eq!(node(&reviews, &token(3600)).await, Err(AuthError::Unknown));
+}
+
 #[tokio::test]
 async fn a_token_that_cannot_count_is_not_even_asked_about() {
     let (server, reviews) = reviews(on_node_a());
@@ -124,8 +193,10 @@ async fn a_token_that_cannot_count_is_not_even_asked_about() {
         Token::new("a.b.c.d"),
         Token::new(&"x".repeat(100_000)),
         jwt(&json!({})),
+        jwt(&json!({"sub": "system:node:node-a", "aud": ["heddle"], "exp": 1u64 << 40})),
+        jwt(&json!({"sub": "system:serviceaccount:shop", "aud": ["heddle"], "exp": 1u64 << 40})),
         jwt(
-            &json!({"sub": "system:serviceaccount:shop:cart", "aud": ["heddle"], "exp": 1u64 << 40}),
+            &json!({"sub": "system:serviceaccount:shop:a/../b", "aud": ["heddle"], "exp": 1u64 << 40}),
         ),
         jwt(&json!({"sub": USER, "aud": "other", "exp": 1u64 << 40})),
         jwt(&json!({"sub": USER, "aud": ["heddle"], "exp": -1})),

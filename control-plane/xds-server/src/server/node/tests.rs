@@ -63,3 +63,28 @@ fn a_gateway_has_to_say_which_one() {
         assert!(refused.message().contains("node.metadata.gateway"));
     }
 }
+
+#[test]
+fn a_workload_that_names_another_namespace_account_or_pod_is_refused_and_told_both_names() {
+    let identity = NodeIdentity {
+        node: WORKLOAD.into(),
+        expires: None,
+    };
+    for other in [
+        "spiffe://cluster.local/ns/bank/sa/edge",
+        "spiffe://cluster.local/ns/shop/sa/pay",
+        "spiffe://cluster.local/ns/shop/sa/edge/pod/edge-7d4",
+        "shop/edge-7d4",
+        "node-a",
+    ] {
+        let node = Node {
+            id: other.to_owned(),
+            ..Node::default()
+        };
+        let refused = view_of(Some(&node), &identity, &Settings::default()).unwrap_err();
+        assert_eq!(refused.code(), Code::PermissionDenied, "{other}");
+        for name in [WORKLOAD, other] {
+            assert!(refused.message().contains(name), "{}", refused.message());
+        }
+    }
+}
