@@ -161,7 +161,8 @@ fn refusal(client: &Client, held: &Held) -> String {
         kind.map_or("resource", Kind::singular),
     );
     let goes_on = match held.running.version.as_str() {
-        "" => "It has no version of this that it can use.".to_owned(),
+        "" => "It has no version of this that it can use, or did not say which it goes on with."
+            .to_owned(),
         version => format!("It goes on with version {}.", printable(version)),
     };
     let look = kind.map_or_else(String::new, |kind| {

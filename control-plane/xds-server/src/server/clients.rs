@@ -201,10 +201,15 @@ impl Drop for Slot {
     }
 }
 
-/// What is kept of what a client tells about itself: it may tell as much as fits into a request.
+/// What is kept of what a client tells about itself: it may tell as much as fits into a request. Envoy names all of its hundreds of
+/// extensions, which nobody here asks for.
 fn within_bounds(node: &Node) -> Node {
+    let node = Node {
+        extensions: Vec::new(),
+        ..node.clone()
+    };
     if node.encoded_len() <= NODE_BYTES {
-        return node.clone();
+        return node;
     }
     let shortened = |text: &str| text.chars().take(253).collect();
     Node {
@@ -212,5 +217,46 @@ fn within_bounds(node: &Node) -> Node {
         cluster: shortened(&node.cluster),
         user_agent_name: shortened(&node.user_agent_name),
         ..Node::default()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use heddle_proto::envoy::config::core::v3::{
+        BuildVersion, Extension, node::UserAgentVersionType,
+    };
+
+    use super::*;
+
+    #[test]
+    fn a_client_with_a_long_list_of_extensions_is_still_known_by_its_version() {
+        let version = UserAgentVersionType::UserAgentBuildVersion(BuildVersion::default());
+        let extension = |number| Extension {
+            name: format!("envoy.filters.{number}"),
+            ..Extension::default()
+        };
+        let envoy = Node {
+            id: "edge".to_owned(),
+            user_agent_name: "envoy".to_owned(),
+            user_agent_version_type: Some(version.clone()),
+            extensions: (0..1000).map(extension).collect(),
+            ..Node::default()
+        };
+        let kept = within_bounds(&envoy);
+        assert_eq!(kept.user_agent_version_type, Some(version));
+        assert!(kept.encoded_len() < 100);
+        let metadata = heddle_proto::google::protobuf::Struct {
+            fields: [(
+                "x".repeat(NODE_BYTES),
+                heddle_proto::google::protobuf::Value::default(),
+            )]
+            .into(),
+        };
+        let large = Node {
+            metadata: Some(metadata),
+            ..envoy
+        };
+        assert_eq!(within_bounds(&large).id, "edge");
+        assert!(within_bounds(&large).encoded_len() < NODE_BYTES);
     }
 }

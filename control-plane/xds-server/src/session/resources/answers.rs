@@ -49,11 +49,14 @@ impl Resources {
             .iter()
             .map(|item| Arc::clone(&item.name))
             .collect();
+        // The only resource of a response is meant whether it is named or not, and the client has what it had.
+        let alone = names.len() == 1 && self.mode != Mode::World;
         let blame = blame::blamed(message, names.iter().map(|name| &**name));
         let mut accepted = Vec::new();
         for item in outstanding.items {
             let (message, before) = match blame.named.get(&*item.name) {
                 Some(message) => (message.as_str().into(), item.before.clone()),
+                None if alone => (Arc::clone(&text), item.before.clone()),
                 None if blame.named.is_empty() || blame.more => {
                     (Arc::clone(&text), self.unsure(&item.before))
                 }

@@ -73,11 +73,24 @@ fn a_refused_update_leaves_the_old_running() {
 }
 
 #[test]
-fn a_refusal_that_names_nothing_leaves_open_what_runs() {
-    let mut stream = Stream::delta(&[(CDS, "a=1")]);
+fn a_refusal_that_names_nothing_leaves_open_what_runs_of_several() {
+    let mut stream = Stream::delta(&[(CDS, "a=1 b=1")]);
     stream.subscribe(CDS, &["*"]);
     stream.nack_delta(CDS, "no");
-    assert_eq!(standings(&stream), ["a ? 1 refused"]);
+    assert_eq!(standings(&stream), ["a ? 1 refused", "b ? 1 refused"]);
+}
+
+#[test]
+fn a_refusal_that_names_nothing_means_the_one_resource_of_its_response() {
+    let mut stream = Stream::delta(&[(RDS, "a=1 b=1")]);
+    stream.subscribe(RDS, &["a", "b"]);
+    stream.ack_delta(RDS);
+    stream.push(snapshot(&[(RDS, "a=2 b=1")]));
+    // As Envoy says it.
+    stream.nack_delta(RDS, "invalid perl operator: (?x");
+    assert_eq!(standings(&stream), ["a 1 2 refused", "b 1 1 synced"]);
+    stream.push(snapshot(&[(RDS, "a=1 b=1")]));
+    assert_eq!(standings(&stream), ["a 1 1 synced", "b 1 1 synced"]);
 }
 
 #[test]
