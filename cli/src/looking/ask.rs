@@ -9,7 +9,7 @@ use heddle_proto::envoy::{
     r#type::matcher::v3::{NodeMatcher, StringMatcher, string_matcher::MatchPattern},
 };
 
-use super::{client::Client, reach::Reach, text::printable};
+use super::{certificates::Certificates, client::Client, reach::Reach, text::printable};
 
 /// More than the server sends.
 const ANSWER_BYTES: usize = 80 << 20;
@@ -29,9 +29,13 @@ pub(super) async fn ask(
     question: Question<'_>,
 ) -> anyhow::Result<(Vec<Client>, Vec<String>)> {
     let (control_planes, mut problems) = reach.all().await?;
-    let mut clients = Vec::new();
+    let mut clients: Vec<Client> = Vec::new();
+    let mut certificates = Certificates::default();
     let mut answered = false;
     for control_plane in control_planes {
+        if matches!(question, Question::Overview) {
+            certificates.ask(control_plane.channel.clone()).await;
+        }
         let mut service = ClientStatusDiscoveryServiceClient::new(control_plane.channel)
             .max_decoding_message_size(ANSWER_BYTES);
         match service.fetch_client_status(request(question)).await {
@@ -49,6 +53,11 @@ pub(super) async fn ask(
     }
     if !answered {
         bail!(problems.join("\n"));
+    }
+    for client in &mut clients {
+        if let Some(end) = certificates.first_end(&client.identity) {
+            client.certificate_expires = Some(end);
+        }
     }
     clients.sort_by(|a, b| (&a.name, a.stream).cmp(&(&b.name, b.stream)));
     Ok((clients, problems))

@@ -5,6 +5,7 @@
 //! ```
 
 mod ask;
+mod certificates;
 mod client;
 mod config;
 mod kinds;

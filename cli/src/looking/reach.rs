@@ -20,9 +20,10 @@ const LABELS: &str = "app.kubernetes.io/name=heddle,app.kubernetes.io/component=
 /// Which control planes.
 #[derive(clap::Args, Debug)]
 pub(crate) struct Reach {
-    /// A control plane without Kubernetes: address and port of its --metrics-listen, on this machine (or this end of `ssh -L`).
-    #[arg(long, value_name = "ADDRESS:PORT", conflicts_with_all = ["context", "kubeconfig"])]
-    address: Option<SocketAddr>,
+    /// A control plane without Kubernetes: address and port of its --metrics-listen, on this machine (or this end of `ssh -L`). Of several,
+    /// all of them.
+    #[arg(long, value_name = "ADDRESS:PORT", value_delimiter = ',', conflicts_with_all = ["context", "kubeconfig"])]
+    address: Vec<SocketAddr>,
     /// On Kubernetes: which context of the kubeconfig.
     #[arg(long)]
     context: Option<String>,
@@ -45,10 +46,24 @@ pub(super) struct ControlPlane {
 impl Reach {
     /// All control planes that run, at least one; and what is wrong with those that cannot be reached.
     pub(super) async fn all(&self) -> anyhow::Result<(Vec<ControlPlane>, Vec<String>)> {
-        match self.address {
-            Some(address) => Ok((vec![direct(address).await?], Vec::new())),
-            None => self.by_kubernetes().await,
+        match self.address.is_empty() {
+            false => self.by_address().await,
+            true => self.by_kubernetes().await,
         }
+    }
+
+    async fn by_address(&self) -> anyhow::Result<(Vec<ControlPlane>, Vec<String>)> {
+        let (mut reached, mut problems) = (Vec::new(), Vec::new());
+        for address in &self.address {
+            match direct(*address).await {
+                Ok(one) => reached.push(one),
+                Err(error) => problems.push(format!("{error:#}")),
+            }
+        }
+        if reached.is_empty() {
+            bail!(problems.join("\n"));
+        }
+        Ok((reached, problems))
     }
 
     async fn by_kubernetes(&self) -> anyhow::Result<(Vec<ControlPlane>, Vec<String>)> {

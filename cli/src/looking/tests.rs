@@ -20,7 +20,7 @@ use heddle_proto::{
 use serde_json::{Value, json};
 use time::macros::datetime;
 
-use super::{client::Client, config, kinds::Kind, status, text};
+use super::{certificates::Certificates, client::Client, config, kinds::Kind, status, text};
 
 /// A struct out of JSON.
 fn structure(value: &Value) -> Struct {
@@ -247,4 +247,29 @@ fn times_are_short_and_what_is_past_is_negative() {
     assert_eq!(text::until("2026-01-11T00:00:00Z", now), "10d");
     assert_eq!(text::until("2025-12-31T23:00:00Z", now), "-60m");
     assert_eq!(text::until("some day", now), "some day");
+}
+
+#[test]
+fn certificates_of_all_replicas_count_together_and_what_was_renewed_elsewhere_is_forgotten() {
+    let signed = |holder: &str, account: &str, expires: i64| json!({"holder": holder, "identity": format!("spiffe://cluster.local/ns/shop/sa/{account}"), "expires": expires});
+    let answer = |all: &[Value]| serde_json::to_vec(&json!({"certificates": all})).unwrap();
+    let web = "spiffe://cluster.local/ns/shop/sa/web";
+    let mut certificates = Certificates::default();
+    // The first replica gave two to node-a, one of which the second has renewed since.
+    certificates.add(&answer(&[
+        signed("node-a", "cart", 1_000),
+        signed("node-a", "pay", 5_000),
+    ]));
+    certificates.add(&answer(&[
+        signed("node-a", "cart", 9_000),
+        signed(web, "web", 3_000),
+    ]));
+    // An earlier release answers otherwise.
+    certificates.add(b"not found");
+    let first = |of: &str| certificates.first_end(of);
+    assert_eq!(first("node-a").as_deref(), Some("1970-01-01T01:23:20Z"));
+    assert_eq!(first(web).as_deref(), Some("1970-01-01T00:50:00Z"));
+    let cart = "spiffe://cluster.local/ns/shop/sa/cart";
+    assert_eq!(first(cart).as_deref(), Some("1970-01-01T02:30:00Z"));
+    assert_eq!(first("node-b"), None);
 }

@@ -4,6 +4,7 @@
 use std::{
     net::SocketAddr,
     sync::{Arc, OnceLock},
+    time::SystemTime,
 };
 
 use anyhow::Context;
@@ -51,10 +52,11 @@ const CLIENT_STATUS: &str = "/envoy.service.status.v3.ClientStatusDiscoveryServi
 
 fn router(admin: Admin) -> Router {
     let board = admin.board.clone();
-    let expiry = Arc::new(move |name: &str| board.expiries().of(name));
+    let expiry = Arc::new(move |name: &str| board.expiry_of(name));
     let status_of_clients = ClientStatusService::new(Arc::clone(&admin.xds), expiry);
     let guarded = Router::new()
         .route_service(CLIENT_STATUS, status_of_clients.into_service())
+        .route("/debug/certificates", get(certificates))
         .layer(from_fn(only_from_here));
     Router::new()
         .merge(guarded)
@@ -114,6 +116,20 @@ async fn problems(State(admin): State<Admin>) -> Json<Value> {
         "own": admin.board.concerns().now(),
         "waits_for": admin.board.obstacles(),
     }))
+}
+
+/// What this replica has signed and still counts: a client may have its stream at another. `holder` is a node or a SPIFFE id, `expires` in
+/// seconds since 1970.
+async fn certificates(State(admin): State<Admin>) -> Json<Value> {
+    let given = admin.board.certificates().into_iter().map(|given| {
+        let expires = given.end.duration_since(SystemTime::UNIX_EPOCH);
+        json!({
+            "holder": &*given.holder,
+            "identity": given.identity.to_string(),
+            "expires": expires.unwrap_or_default().as_secs(),
+        })
+    });
+    Json(json!({"certificates": given.collect::<Vec<_>>()}))
 }
 
 async fn clients(State(admin): State<Admin>) -> Json<Value> {

@@ -6,6 +6,7 @@ use std::{
         Arc, OnceLock,
         atomic::{AtomicBool, Ordering},
     },
+    time::SystemTime,
 };
 
 use arc_swap::ArcSwapOption;
@@ -17,7 +18,11 @@ use heddle_sources::Obstacles;
 use heddle_xds_server::server::Notice;
 use tokio::sync::watch;
 
-use crate::{concerns::Concerns, expiries::Expiries, refusals::Refusals};
+use crate::{
+    concerns::Concerns,
+    expiries::{Expiries, Given},
+    refusals::Refusals,
+};
 
 /// The result of the last round of the pipeline.
 #[derive(Debug)]
@@ -161,9 +166,21 @@ impl Board {
         self.0.refusals.lines()
     }
 
-    /// When certificates run out.
+    /// When certificates run out, as far as this replica has signed them.
     pub(crate) fn expiries(&self) -> &Expiries {
         &self.0.expiries
+    }
+
+    /// When the first certificate of a node or of an identity runs out, of those that it may have.
+    pub(crate) fn expiry_of(&self, name: &str) -> Option<SystemTime> {
+        let may = |node: &str, identity: &SpiffeId| self.may(node, identity);
+        self.0.expiries.of(name, may)
+    }
+
+    /// The certificates that this replica has signed, that count, and that their holders may have.
+    pub(crate) fn certificates(&self) -> Vec<Given> {
+        let may = |node: &str, identity: &SpiffeId| self.may(node, identity);
+        self.0.expiries.all(may)
     }
 }
 
