@@ -39,6 +39,8 @@ pub(crate) struct Told {
     pub(crate) type_url: String,
     /// Their names.
     pub(crate) names: Vec<String>,
+    /// How many names there is nothing of.
+    pub(crate) missing: usize,
     /// Bytes of the message.
     pub(crate) bytes: usize,
 }
@@ -54,6 +56,9 @@ struct Response {
     type_url: String,
     #[prost(string, tag = "5")]
     nonce: String,
+    /// Delta alone: names that there is nothing of. (The state of the world has one message here, of the control plane.)
+    #[prost(bytes = "bytes", repeated, tag = "6")]
+    removed: Vec<Bytes>,
 }
 
 /// The name of a delta resource (field 3), or of the message in a state-of-the-world one.
@@ -215,6 +220,7 @@ impl Client {
         Ok(Told {
             type_url: response.type_url,
             names,
+            missing: response.removed.len(),
             bytes,
         })
     }
@@ -230,31 +236,43 @@ impl Client {
 
     async fn everything(&mut self, type_url: &str) -> Result<(Vec<String>, usize)> {
         self.ask(type_url, Vec::new()).await?;
-        self.gather(type_url).await
+        // An answer comes in as many responses as it needs: the first that is not full is the last. The state of the world is one.
+        let world = self.protocol == Protocol::World;
+        let is_last = |_, last: usize| world || last < NEARLY_FULL;
+        self.gather(type_url, is_last).await
     }
 
     async fn by_name(&mut self, type_url: &str, names: Vec<String>) -> Result<usize> {
         if names.is_empty() {
             return Ok(0);
         }
+        let wanted = names.len();
         self.ask(type_url, names).await?;
-        Ok(self.gather(type_url).await?.1)
+        // In the state of the world nobody says what is not there: the first response counts.
+        let world = self.protocol == Protocol::World;
+        let all = |told: usize, _| world || told >= wanted;
+        Ok(self.gather(type_url, all).await?.1)
     }
 
-    /// An answer comes in as many responses as it needs: the first that is far from full is the last.
-    async fn gather(&mut self, type_url: &str) -> Result<(Vec<String>, usize)> {
-        let (mut names, mut bytes) = (Vec::new(), 0);
+    /// Takes responses until `is_all` says so of the number of names that were told of and the bytes of the last response.
+    async fn gather(
+        &mut self,
+        type_url: &str,
+        is_all: impl Fn(usize, usize) -> bool,
+    ) -> Result<(Vec<String>, usize)> {
+        let (mut names, mut missing, mut bytes) = (Vec::new(), 0, 0);
         loop {
             let told = self.take().await?;
+            missing += told.missing;
             anyhow::ensure!(told.type_url == type_url, "{} came", told.type_url);
             bytes += told.bytes;
             names.extend(told.names);
-            if self.protocol == Protocol::World || told.bytes < NEARLY_FULL {
+            if is_all(names.len() + missing, told.bytes) {
                 return Ok((names, bytes));
             }
         }
     }
 }
 
-/// Of the server's bound of a response (2 MiB).
-const NEARLY_FULL: usize = 1 << 20;
+/// The server's bound of a response (2 MiB) less than the largest Listener or Cluster.
+const NEARLY_FULL: usize = (2 << 20) - (64 << 10);

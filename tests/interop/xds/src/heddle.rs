@@ -11,7 +11,7 @@ use prost::{
     encoding::{DecodeContext, WireType, skip_field},
 };
 use tokio::{net::TcpListener, sync::watch};
-use tokio_stream::wrappers::TcpListenerStream;
+use tonic::transport::server::TcpIncoming;
 
 use crate::{World, server::Server};
 
@@ -37,7 +37,10 @@ pub async fn serve(server: heddle_xds_server::Server) -> anyhow::Result<SocketAd
     let listener = TcpListener::bind("127.0.0.1:0").await?;
     let address = listener.local_addr()?;
     let router = http2(tonic::transport::Server::builder()).add_routes(server.into_routes());
-    tokio::spawn(router.serve_with_incoming(TcpListenerStream::new(listener)));
+    // As the control plane's own accept loop does: what is accepted here is none of `http2`'s, and Nagle's algorithm would hold small
+    // responses back until a delayed acknowledgement comes, 40 ms later.
+    let incoming = TcpIncoming::from(listener).with_nodelay(Some(true));
+    tokio::spawn(router.serve_with_incoming(incoming));
     Ok(address)
 }
 
