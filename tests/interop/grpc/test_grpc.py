@@ -491,6 +491,35 @@ class Inspection(Case):
 
         wait_for("the client is in step", is_in_step)
 
+    def test_a_program_and_the_control_plane_tell_of_the_same_resources_and_bytes(self) -> None:
+        """What `grpcdebug ADDRESS xds config` shows of either side."""
+        self.assertEqual(self.one()["code"], "OK")
+        address = authority(self.family.loopback, 0)
+        program = authority(self.family.loopback, self.client.order(do="serve_status", address=address)["port"])
+
+        def told(configs: list) -> dict:
+            of_client = (config for config in configs if config.node.id == identity("client"))
+            resources = [resource for config in of_client for resource in config.generic_xds_configs]
+            return {(r.type_url, r.name): (r.client_status, r.xds_config.value, r.version_info) for r in resources}
+
+        def is_same(versions: bool) -> bool:
+            accepted, wanted = told(ask(program).config), told(ask(self.mesh.admin_address).config)
+            self.assertGreaterEqual(len(accepted), 4, accepted)
+            self.assertEqual(set(accepted), set(wanted))
+            for name, (*content, version) in accepted.items():
+                self.assertEqual(content, list(wanted[name][:-1]), name)
+                if versions:
+                    self.assertEqual(version, wanted[name][-1], name)
+            return True
+
+        wait_for("both tell the same, each resource at the same version", lambda: is_same(versions=True))
+        rules = "    - {backendRefs: [{name: v1, port: 80, weight: 1}, {name: v2, port: 80, weight: 1}]}\n"
+        self.mesh.write("route", route("told", "echo", rules))
+        self.addCleanup(self.mesh.remove, "route")
+        self.until("the route is followed", "v1")
+        # Of several resources in one response a program knows only the response's version (the state of the world has no other).
+        wait_for("both tell the same of the new route", lambda: is_same(versions=False))
+
     def test_heddle_status_shows_grpc_clients_in_step_and_nothing_refused(self) -> None:
         self.assertEqual(self.one()["code"], "OK")
         def is_told() -> bool:
@@ -501,6 +530,27 @@ class Inspection(Case):
             return True
 
         wait_for("heddle status tells of the client", is_told)
+
+
+class Replicas(Case):
+    """A client whose stream is at one control plane, and whose certificate another one has signed."""
+
+    def certificate(self, of: str) -> str | None:
+        """When the client's runs out, by what these control planes know."""
+        done = self.mesh.status("--output", "json", of=of)
+        (row,) = (row for row in json.loads(done.stdout)["items"] if row["name"] == identity("traveller"))
+        return row["certificateExpires"]
+
+    accounts = ("client", "traveller")
+
+    def test_the_end_of_a_certificate_is_known_whichever_control_plane_has_signed_it(self) -> None:
+        port, admin = self.mesh.start_second()
+        path = self.mesh.bootstrap("traveller")
+        path.write_text(path.read_text().replace(f":{self.mesh.port}", f":{port}"))
+        traveller = self.mesh.app("traveller", path, "client")
+        self.assertEqual(self.one(traveller)["code"], "OK")
+        self.assertIsNone(self.certificate(admin), "it has signed nothing")
+        self.assertRegex(self.certificate(f"{admin},{self.mesh.admin_address}"), r"^20\d\d-")
 
 
 class Fresh(Case):

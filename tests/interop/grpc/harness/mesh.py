@@ -90,18 +90,28 @@ class Mesh:
         self.start_control_plane()
 
     def start_control_plane(self) -> None:
+        self.control_plane = self.run_control_plane(self.port, self.admin_address)
+        wait_for("the control plane is ready", lambda: self.is_ready(self.admin_address))
+
+    def start_second(self) -> tuple[int, str]:
+        """Another control plane with the same objects, authority and tokens; its port, and where it is asked."""
+        port, admin = self.family.free_port(), authority(self.family.loopback, self.family.free_port())
+        self.run_control_plane(port, admin)
+        wait_for("the second control plane is ready", lambda: self.is_ready(admin))
+        return port, admin
+
+    def run_control_plane(self, port: int, admin: str) -> Process:
         command = [
             *(PROGRAMS / "heddle-control-plane", "--manifests", self.manifests, "--ca-dir", self.folder / "ca"),
-            *("--bootstrap-tokens", self.folder / "tokens.yaml", "--listen", authority(self.family.loopback, self.port)),
-            *("--metrics-listen", self.admin_address, "--log", "info"),
+            *("--bootstrap-tokens", self.folder / "tokens.yaml", "--listen", authority(self.family.loopback, port)),
+            *("--metrics-listen", admin, "--log", "info"),
         ]
-        self.control_plane = self.run("control-plane", command)
-        wait_for("the control plane is ready", self.is_ready)
+        return self.run("control-plane", command)
 
-    def is_ready(self) -> bool:
+    def is_ready(self, admin: str) -> bool:
         assert self.control_plane.is_running(), self.control_plane.tail()
         try:
-            with urllib.request.urlopen(f"http://{self.admin_address}/readyz", timeout=5) as answer:
+            with urllib.request.urlopen(f"http://{admin}/readyz", timeout=5) as answer:
                 return answer.status == 200
         except (urllib.error.URLError, OSError):
             return False
@@ -137,9 +147,9 @@ class Mesh:
         with urllib.request.urlopen(f"http://{self.admin_address}/debug/status", timeout=10) as answer:
             return json.dumps(json.load(answer)[kind][name])
 
-    def status(self) -> subprocess.CompletedProcess:
-        """`heddle status`: ends with 0 if there is nothing that somebody should look at."""
-        command = [PROGRAMS / "heddle", "status", "--address", self.admin_address]
+    def status(self, *more: str, of: str = "") -> subprocess.CompletedProcess:
+        """`heddle status` of a control plane, or of several: ends with 0 if there is nothing that somebody should look at."""
+        command = [PROGRAMS / "heddle", "status", "--address", of or self.admin_address, *more]
         return subprocess.run([str(word) for word in command], capture_output=True, text=True)
 
     def plain_server(self, name: str, address: str) -> App:
