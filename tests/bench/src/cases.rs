@@ -81,12 +81,19 @@ pub(crate) enum Door {
     Http2ToHttp1,
     /// HTTP/2 to HTTP/2, one route.
     Http2,
+    /// Two proxies with mutual TLS between them, HTTP, and a policy of 100 rules at the server.
+    MeshPolicy,
 }
 
 impl Door {
     /// Whether it leads through two proxies.
     pub(crate) fn is_mesh(self) -> bool {
-        matches!(self, Self::MeshHttp | Self::MeshBytes)
+        matches!(self, Self::MeshHttp | Self::MeshBytes | Self::MeshPolicy)
+    }
+
+    /// Whether a policy on requests stands in it.
+    pub(crate) fn has_policy(self) -> bool {
+        matches!(self, Self::MeshPolicy)
     }
 }
 
@@ -235,6 +242,12 @@ const CASES: &[Case] = &[
         reuse: Connections::New,
         rate: Some(Rate::Fixed(500.0)),
         with_control: true,
+        ..MESH
+    },
+    Case {
+        name: "mesh-policy",
+        title: "mesh, HTTP/1.1, policy of 100 rules, the last one allows",
+        door: Door::MeshPolicy,
         ..MESH
     },
     MESH_BYTES,

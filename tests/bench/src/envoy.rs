@@ -13,7 +13,7 @@ use crate::{
     cases::Door,
     machine::Cores,
     paths::MeasuredPath,
-    server,
+    policy, server,
     site::{ENVOY, FOLDER, Site},
 };
 
@@ -37,7 +37,8 @@ impl Envoys {
         let mut proxies = Vec::new();
         for (pod, configuration) in [("client", CLIENT), ("server", SERVER)] {
             let file = format!("{FOLDER}/envoy-{pod}.yaml");
-            fs::write(&file, configuration)?;
+            let policies = policy::rbac_policies();
+            fs::write(&file, configuration.replace("@POLICIES@", &policies))?;
             let mut command = site.in_pod(ENVOY, pod, program, cores)?;
             command
                 .args(["-c", &file, "--concurrency", "1"])
@@ -56,6 +57,7 @@ impl Envoys {
             doors: [
                 (Door::MeshHttp, ([127, 0, 0, 1], 80).into()),
                 (Door::MeshBytes, ([127, 0, 0, 1], server::BYTES).into()),
+                (Door::MeshPolicy, ([127, 0, 0, 1], 81).into()),
             ]
             .into(),
             proxies: self.proxies.clone(),

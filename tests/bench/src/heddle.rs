@@ -18,14 +18,15 @@ use crate::{
     cases::Door,
     machine::Cores,
     paths::MeasuredPath,
-    server,
-    site::{CLIENTS_NODE, FOLDER, HEDDLE, SERVERS_NODE, Site},
+    policy, server,
+    site::{CLIENTS_NODE, FOLDER, GUARDED, HEDDLE, SERVERS_NODE, Site},
 };
 
 const MESH: &str = include_str!("../mesh/mesh.yaml");
 /// The Services in `mesh.yaml`.
 const SERVICE: [u8; 4] = [10, 96, 0, 50];
 const READING_SERVICE: [u8; 4] = [10, 96, 0, 51];
+const GUARDED_SERVICE: [u8; 4] = [10, 96, 0, 52];
 
 /// As users get it: HTTP is read by the client's proxy, and by the server's only where something asks for it.
 pub(crate) const HEDDLE_PATH: &str = "Heddle";
@@ -48,6 +49,8 @@ impl Mesh {
         let folder = Path::new(FOLDER);
         fs::create_dir_all(folder.join("mesh"))?;
         fs::write(folder.join("mesh/mesh.yaml"), MESH)?;
+        let policy = policy::authorization_policy(GUARDED);
+        fs::write(folder.join("mesh/policy.yaml"), policy)?;
         write_tokens(folder)?;
         site.start("control-plane", control_plane_command(&control_plane))?;
         wait_for_control_plane().with_context(|| site.last_words())?;
@@ -63,7 +66,7 @@ impl Mesh {
         })
     }
 
-    /// To the Service whose server's proxy passes bytes on, and to the one whose server's proxy reads HTTP.
+    /// To the Services whose server's proxy passes bytes on or asks a policy, and to the one whose server's proxy reads HTTP for no other reason.
     pub(crate) fn paths(&self, site: &Site) -> anyhow::Result<[MeasuredPath; 2]> {
         let plain = MeasuredPath {
             name: HEDDLE_PATH,
@@ -72,6 +75,7 @@ impl Mesh {
             doors: [
                 (Door::MeshHttp, SocketAddr::from((SERVICE, 80))),
                 (Door::MeshBytes, SocketAddr::from((SERVICE, server::BYTES))),
+                (Door::MeshPolicy, SocketAddr::from((GUARDED_SERVICE, 80))),
             ]
             .into(),
             proxies: self.proxies.clone(),

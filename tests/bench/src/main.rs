@@ -20,6 +20,7 @@ mod heddle;
 mod machine;
 mod memory;
 mod paths;
+mod policy;
 mod report;
 mod rounds;
 mod server;

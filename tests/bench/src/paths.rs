@@ -7,7 +7,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use anyhow::{Context, ensure};
+use anyhow::{Context, bail, ensure};
 use heddle_redirect::Netns;
 use heddle_testbed::Sniffer;
 use nix::unistd::Pid;
@@ -15,6 +15,7 @@ use nix::unistd::Pid;
 use crate::{
     cases::Door,
     engine,
+    policy::FORBIDDEN,
     wire::{self, Exchange, NOT_ROUTED, ROUTED},
 };
 
@@ -71,6 +72,21 @@ impl MeasuredPath {
         }
         if exchange != Exchange::Bytes {
             self.check_routes(target, exchange)?;
+        }
+        if door.has_policy() {
+            self.check_policy(target, exchange)?;
+        }
+        Ok(())
+    }
+
+    /// What has a route and is not allowed must be refused.
+    fn check_policy(&self, target: SocketAddr, exchange: Exchange) -> anyhow::Result<()> {
+        match self.once(target, exchange, FORBIDDEN, "") {
+            Ok(()) => bail!("what the policy forbids was served"),
+            Err(error) => ensure!(
+                error.to_string().starts_with("HTTP/1.1 403"),
+                "instead of 403: {error}"
+            ),
         }
         Ok(())
     }

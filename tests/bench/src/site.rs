@@ -24,6 +24,8 @@ pub(crate) const DIRECT: &str = "direct";
 
 /// A second server in the mesh, whose node's proxy reads HTTP too.
 const READING: &str = "reading-server";
+/// A third one, with a policy.
+pub(crate) const GUARDED: &str = "guarded-server";
 
 /// The testbed with its pods, and the proxies in it.
 pub(crate) struct Site {
@@ -50,14 +52,20 @@ impl Site {
             bed.add_pod(pod(namespace, "server", SERVERS_NODE, [10, 244, 2, host]))?;
         }
         bed.add_pod(pod(HEDDLE, READING, SERVERS_NODE, [10, 244, 2, 13]))?;
+        bed.add_pod(pod(HEDDLE, GUARDED, SERVERS_NODE, [10, 244, 2, 14]))?;
         let site = Self {
             bed,
             started: Vec::new(),
         };
-        for namespace in [HEDDLE, ENVOY, DIRECT] {
-            server::start(&site.netns(namespace, "server")?)?;
+        for (namespace, name) in [
+            (HEDDLE, "server"),
+            (ENVOY, "server"),
+            (DIRECT, "server"),
+            (HEDDLE, READING),
+            (HEDDLE, GUARDED),
+        ] {
+            server::start(&site.netns(namespace, name)?)?;
         }
-        server::start(&site.netns(HEDDLE, READING)?)?;
         Ok(site)
     }
 
