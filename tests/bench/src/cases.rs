@@ -83,17 +83,24 @@ pub(crate) enum Door {
     Http2,
     /// Two proxies with mutual TLS between them, HTTP, and a policy of 100 rules at the server.
     MeshPolicy,
+    /// Client and server on one node with one proxy, HTTP, and a policy of one rule.
+    SameNode,
 }
 
 impl Door {
-    /// Whether it leads through two proxies.
+    /// Whether it leads from pod to pod.
     pub(crate) fn is_mesh(self) -> bool {
+        self.crosses_nodes() || self == Self::SameNode
+    }
+
+    /// Whether it leads through two proxies, on two nodes.
+    pub(crate) fn crosses_nodes(self) -> bool {
         matches!(self, Self::MeshHttp | Self::MeshBytes | Self::MeshPolicy)
     }
 
     /// Whether a policy on requests stands in it.
     pub(crate) fn has_policy(self) -> bool {
-        matches!(self, Self::MeshPolicy)
+        matches!(self, Self::MeshPolicy | Self::SameNode)
     }
 }
 
@@ -248,6 +255,12 @@ const CASES: &[Case] = &[
         name: "mesh-policy",
         title: "mesh, HTTP/1.1, policy of 100 rules, the last one allows",
         door: Door::MeshPolicy,
+        ..MESH
+    },
+    Case {
+        name: "same-node",
+        title: "client and server on one node, HTTP/1.1, policy of one rule",
+        door: Door::SameNode,
         ..MESH
     },
     MESH_BYTES,

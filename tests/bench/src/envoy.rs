@@ -1,7 +1,7 @@
 //! Two Envoys with static configuration (`tests/bench/envoy`), one beside each pod, with certificates of the same kind as Heddle's: ECDSA P-256,
 //! a SPIFFE id that the other side checks.
 
-use std::{fs, path::Path, process::Command};
+use std::{fs, net::Ipv4Addr, path::Path, process::Command};
 
 use anyhow::{Context, bail};
 use nix::unistd::Pid;
@@ -14,18 +14,23 @@ use crate::{
     machine::Cores,
     paths::MeasuredPath,
     policy, server,
-    site::{ENVOY, FOLDER, Site},
+    site::{CLIENTS_NODE, CLIENTS_NODE_ADDRESS, ENVOY, FOLDER, NEAR_ENVOY, Site},
 };
 
 const CLIENT: &str = include_str!("../envoy/client.yaml");
 const SERVER: &str = include_str!("../envoy/server.yaml");
+const NODE: &str = include_str!("../envoy/node.yaml");
 
 /// What Envoy's rows are called, with one or two of it.
 pub(crate) const ENVOY_PATH: &str = "Envoy";
+/// The one that is between two pods of its node, and has neither identities nor TLS.
+pub(crate) const NODE_ENVOY_PATH: &str = "one Envoy on the node, plain text";
 
 /// The running Envoys.
 pub(crate) struct Envoys {
+    /// Beside the client, beside the server.
     proxies: Vec<Pid>,
+    node: Pid,
     version: String,
 }
 
@@ -40,17 +45,23 @@ impl Envoys {
             let policies = policy::rbac_policies();
             fs::write(&file, configuration.replace("@POLICIES@", &policies))?;
             let mut command = site.in_pod(ENVOY, pod, program, cores)?;
-            command
-                .args(["-c", &file, "--concurrency", "1"])
-                // Two on one machine would share the memory that a hot restart uses.
-                .args(["--disable-hot-restart", "--log-level", "warning"]);
+            arguments(&mut command, &file);
             proxies.push(site.start(&format!("envoy-{pod}"), command)?);
         }
-        Ok(Self { proxies, version })
+        let file = format!("{FOLDER}/envoy-node.yaml");
+        fs::write(&file, node_configuration())?;
+        let mut command = site.on_node(CLIENTS_NODE, program, cores);
+        arguments(&mut command, &file);
+        let node = site.start("envoy-node", command)?;
+        Ok(Self {
+            proxies,
+            node,
+            version,
+        })
     }
 
-    pub(crate) fn path(&self, site: &Site) -> anyhow::Result<MeasuredPath> {
-        Ok(MeasuredPath {
+    pub(crate) fn paths(&self, site: &Site) -> anyhow::Result<[MeasuredPath; 2]> {
+        let two = MeasuredPath {
             name: ENVOY_PATH,
             version: self.version.clone(),
             client: Some(site.netns(ENVOY, "client")?),
@@ -61,8 +72,33 @@ impl Envoys {
             ]
             .into(),
             proxies: self.proxies.clone(),
-        })
+        };
+        let one = MeasuredPath {
+            name: NODE_ENVOY_PATH,
+            version: String::new(),
+            client: two.client.clone(),
+            doors: [(Door::SameNode, (CLIENTS_NODE_ADDRESS, NODE_PORT).into())].into(),
+            proxies: vec![self.node],
+        };
+        Ok([two, one])
     }
+}
+
+/// Where the one on the node listens.
+const NODE_PORT: u16 = 15_081;
+
+fn node_configuration() -> String {
+    let address = |address: [u8; 4]| Ipv4Addr::from(address).to_string();
+    NODE.replace("@NODE@", &address(CLIENTS_NODE_ADDRESS))
+        .replace("@PORT@", &NODE_PORT.to_string())
+        .replace("@SERVER@", &address(NEAR_ENVOY))
+}
+
+fn arguments(command: &mut Command, file: &str) {
+    command
+        .args(["-c", file, "--concurrency", "1"])
+        // Two on one machine would share the memory that a hot restart uses.
+        .args(["--disable-hot-restart", "--log-level", "warning"]);
 }
 
 /// Out of `<program>  version: <commit>/1.40.0/Clean/RELEASE/BoringSSL`, the number and what follows.

@@ -27,6 +27,7 @@ const MESH: &str = include_str!("../mesh/mesh.yaml");
 const SERVICE: [u8; 4] = [10, 96, 0, 50];
 const READING_SERVICE: [u8; 4] = [10, 96, 0, 51];
 const GUARDED_SERVICE: [u8; 4] = [10, 96, 0, 52];
+const NEAR_SERVICE: [u8; 4] = [10, 96, 0, 53];
 
 /// As users get it: HTTP is read by the client's proxy, and by the server's only where something asks for it.
 pub(crate) const HEDDLE_PATH: &str = "Heddle";
@@ -37,6 +38,7 @@ pub(crate) const LOG: &str = "info,access=off";
 
 /// The running mesh.
 pub(crate) struct Mesh {
+    /// The clients' node's first.
     proxies: Vec<Pid>,
     version: String,
 }
@@ -66,8 +68,9 @@ impl Mesh {
         })
     }
 
-    /// To the Services whose server's proxy passes bytes on or asks a policy, and to the one whose server's proxy reads HTTP for no other reason.
-    pub(crate) fn paths(&self, site: &Site) -> anyhow::Result<[MeasuredPath; 2]> {
+    /// To the Services whose server's proxy passes bytes on or asks a policy, to the one whose server's proxy reads HTTP for no other reason, and
+    /// to the one on the clients' own node.
+    pub(crate) fn paths(&self, site: &Site) -> anyhow::Result<[MeasuredPath; 3]> {
         let plain = MeasuredPath {
             name: HEDDLE_PATH,
             version: self.version.clone(),
@@ -87,7 +90,14 @@ impl Mesh {
             doors: [(Door::MeshHttp, SocketAddr::from((READING_SERVICE, 80)))].into(),
             proxies: self.proxies.clone(),
         };
-        Ok([plain, reading])
+        let near = MeasuredPath {
+            name: HEDDLE_PATH,
+            version: String::new(),
+            client: plain.client.clone(),
+            doors: [(Door::SameNode, SocketAddr::from((NEAR_SERVICE, 80)))].into(),
+            proxies: self.proxies[..1].to_vec(),
+        };
+        Ok([plain, reading, near])
     }
 }
 

@@ -178,7 +178,7 @@ impl Running {
         if cases.iter().any(|case| case.door.is_mesh()) {
             paths.extend(Mesh::start(site, &programs, cores)?.paths(site)?);
             if let Some(program) = &peers.envoy {
-                paths.push(Envoys::start(site, program, cores)?.path(site)?);
+                paths.extend(Envoys::start(site, program, cores)?.paths(site)?);
             }
             paths.push(site.direct()?);
         }

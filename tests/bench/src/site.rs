@@ -26,6 +26,12 @@ pub(crate) const DIRECT: &str = "direct";
 const READING: &str = "reading-server";
 /// A third one, with a policy.
 pub(crate) const GUARDED: &str = "guarded-server";
+/// Servers on the clients' node, one in the mesh and one beside it.
+const NEAR: &str = "near-server";
+/// The latter's address.
+pub(crate) const NEAR_ENVOY: [u8; 4] = [10, 244, 1, 15];
+/// The address of the clients' node.
+pub(crate) const CLIENTS_NODE_ADDRESS: [u8; 4] = [172, 18, 0, 11];
 
 /// The testbed with its pods, and the proxies in it.
 pub(crate) struct Site {
@@ -37,13 +43,13 @@ impl Site {
     /// Nodes, pods and servers; no proxy yet.
     pub(crate) fn build() -> anyhow::Result<Self> {
         let mut bed = Testbed::new(&Path::new(FOLDER).join("logs"))?;
-        for (name, host, pods) in [
-            (CLIENTS_NODE, 11, "10.244.1.0/24"),
-            (SERVERS_NODE, 12, "10.244.2.0/24"),
+        for (name, address, pods) in [
+            (CLIENTS_NODE, CLIENTS_NODE_ADDRESS, "10.244.1.0/24"),
+            (SERVERS_NODE, [172, 18, 0, 12], "10.244.2.0/24"),
         ] {
             bed.add_node(Node {
                 name: name.to_owned(),
-                address: [172, 18, 0, host].into(),
+                address: address.into(),
                 pods: pods.parse()?,
             })?;
         }
@@ -53,6 +59,8 @@ impl Site {
         }
         bed.add_pod(pod(HEDDLE, READING, SERVERS_NODE, [10, 244, 2, 13]))?;
         bed.add_pod(pod(HEDDLE, GUARDED, SERVERS_NODE, [10, 244, 2, 14]))?;
+        bed.add_pod(pod(HEDDLE, NEAR, CLIENTS_NODE, [10, 244, 1, 14]))?;
+        bed.add_pod(pod(ENVOY, NEAR, CLIENTS_NODE, NEAR_ENVOY))?;
         let site = Self {
             bed,
             started: Vec::new(),
@@ -63,6 +71,8 @@ impl Site {
             (DIRECT, "server"),
             (HEDDLE, READING),
             (HEDDLE, GUARDED),
+            (HEDDLE, NEAR),
+            (ENVOY, NEAR),
         ] {
             server::start(&site.netns(namespace, name)?)?;
         }
