@@ -85,6 +85,8 @@ pub(crate) enum Door {
     MeshPolicy,
     /// Client and server on one node with one proxy, HTTP, and a policy of one rule.
     SameNode,
+    /// One proxy that ends TLS; HTTP/1.1 to HTTP/1.1, one route.
+    Tls,
 }
 
 impl Door {
@@ -136,6 +138,15 @@ const HTTP2: Case = Case {
     exchange: Exchange::Http2,
     connections: 16,
     streams: 16,
+    ..SINGLE
+};
+
+/// One proxy that ends TLS, the same as [`SINGLE`].
+const TLS: Case = Case {
+    name: "tls",
+    title: "HTTP/1.1 over TLS 1.3 to HTTP/1.1, 100 B, 64 connections",
+    door: Door::Tls,
+    exchange: Exchange::Https,
     ..SINGLE
 };
 
@@ -199,6 +210,13 @@ const CASES: &[Case] = &[
         title: "the same, split 90/10",
         door: Door::Split,
         ..SINGLE
+    },
+    TLS,
+    Case {
+        name: "tls-new",
+        title: "the same, a new connection with a whole handshake for each request",
+        reuse: Connections::New,
+        ..TLS
     },
     SINGLE.at(0.1, "h1-at-10", "HTTP/1.1 at 10 % of the limit"),
     SINGLE.at(0.5, "h1-at-50", "HTTP/1.1 at 50 % of the limit"),

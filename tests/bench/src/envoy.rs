@@ -71,6 +71,7 @@ impl Envoys {
                 (Door::MeshPolicy, ([127, 0, 0, 1], 81).into()),
             ]
             .into(),
+            tls: None,
             proxies: self.proxies.clone(),
         };
         let one = MeasuredPath {
@@ -78,6 +79,7 @@ impl Envoys {
             version: String::new(),
             client: two.client.clone(),
             doors: [(Door::SameNode, (CLIENTS_NODE_ADDRESS, NODE_PORT).into())].into(),
+            tls: None,
             proxies: vec![self.node],
         };
         Ok([two, one])

@@ -81,6 +81,7 @@ impl Mesh {
                 (Door::MeshPolicy, SocketAddr::from((GUARDED_SERVICE, 80))),
             ]
             .into(),
+            tls: None,
             proxies: self.proxies.clone(),
         };
         let reading = MeasuredPath {
@@ -88,6 +89,7 @@ impl Mesh {
             version: String::new(),
             client: plain.client.clone(),
             doors: [(Door::MeshHttp, SocketAddr::from((READING_SERVICE, 80)))].into(),
+            tls: None,
             proxies: self.proxies.clone(),
         };
         let near = MeasuredPath {
@@ -95,6 +97,7 @@ impl Mesh {
             version: String::new(),
             client: plain.client.clone(),
             doors: [(Door::SameNode, SocketAddr::from((NEAR_SERVICE, 80)))].into(),
+            tls: None,
             proxies: self.proxies[..1].to_vec(),
         };
         Ok([plain, reading, near])

@@ -26,6 +26,7 @@ mod rounds;
 mod server;
 mod single;
 mod site;
+mod tls;
 mod wire;
 
 use std::{

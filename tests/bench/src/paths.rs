@@ -11,11 +11,13 @@ use anyhow::{Context, bail, ensure};
 use heddle_redirect::Netns;
 use heddle_testbed::Sniffer;
 use nix::unistd::Pid;
+use rustls::HandshakeKind;
 
 use crate::{
     cases::Door,
     engine,
     policy::FORBIDDEN,
+    tls,
     wire::{self, Exchange, NOT_ROUTED, ROUTED},
 };
 
@@ -29,6 +31,8 @@ pub(crate) struct MeasuredPath {
     pub(crate) client: Option<Netns>,
     /// Where clients go in.
     pub(crate) doors: BTreeMap<Door, SocketAddr>,
+    /// What speaks to its TLS door, if it has one.
+    pub(crate) tls: Option<tls::Clients>,
     /// All proxies on it; none on the direct path.
     pub(crate) proxies: Vec<Pid>,
 }
@@ -57,6 +61,7 @@ impl MeasuredPath {
                 Door::Http2ToHttp1 => Exchange::Http2,
                 // What it serves in all: a call needs both directions, and trailers.
                 Door::Http2 => Exchange::GrpcUnary,
+                Door::Tls => Exchange::Https,
                 _ => Exchange::Http,
             };
             self.check_door(*door, *target, exchange)
@@ -73,6 +78,12 @@ impl MeasuredPath {
         if exchange != Exchange::Bytes {
             self.check_routes(door, target, exchange)?;
         }
+        if door == Door::Tls {
+            let plain = self.once(target, Exchange::Http, ROUTED, "");
+            ensure!(plain.is_err(), "plain text was served");
+            // The second time nothing must be resumed.
+            self.once(target, exchange, ROUTED, "")?;
+        }
         if door.has_policy() {
             self.check_policy(target, exchange)?;
         }
@@ -88,6 +99,16 @@ impl MeasuredPath {
         Ok(())
     }
 
+    /// What an exchange's connections speak TLS with; `None`: they do not.
+    pub(crate) fn tls_of(&self, exchange: Exchange) -> anyhow::Result<Option<&tls::Clients>> {
+        if exchange != Exchange::Https {
+            return Ok(None);
+        }
+        Ok(Some(
+            self.tls.as_ref().context("nothing to speak TLS with")?,
+        ))
+    }
+
     fn once(
         &self,
         target: SocketAddr,
@@ -98,11 +119,24 @@ impl MeasuredPath {
         if exchange.is_http2() {
             return self.as_client(|| engine::once_h2(target, exchange, path))?;
         }
+        let tls = self.tls_of(exchange)?;
+        let mut tls = tls.map(tls::Clients::connection).transpose()?;
         self.as_client(|| {
             let mut stream = TcpStream::connect_timeout(&target, PATIENCE_ONCE)?;
             stream.set_read_timeout(Some(PATIENCE_ONCE))?;
-            wire::Client::new(exchange, path, mark).once(&mut stream)
+            let mut client = wire::Client::new(exchange, path, mark);
+            match &mut tls {
+                Some(tls) => client.once(&mut rustls::Stream::new(tls, &mut stream)),
+                None => client.once(&mut stream),
+            }
         })??;
+        if let Some(tls) = &tls {
+            let kind = tls.handshake_kind();
+            ensure!(
+                kind == Some(HandshakeKind::Full),
+                "a handshake of another kind: {kind:?}"
+            );
+        }
         Ok(())
     }
 

@@ -126,9 +126,10 @@ fn in_a_thread<T: Send>(work: impl FnOnce() -> anyhow::Result<T> + Send) -> anyh
     })
 }
 
-/// The load of a case.
+/// The load of a case on a path.
 fn drive<T>(
     case: &Case,
+    path: &MeasuredPath,
     target: SocketAddr,
     plan: &Plan,
     pace: Pace,
@@ -153,6 +154,7 @@ fn drive<T>(
         anew: case.reuse == Connections::New,
         pace,
         span: plan.span,
+        tls: path.tls_of(case.exchange)?,
         talk: &talk,
     };
     engine::run(&load, counters)
@@ -167,7 +169,8 @@ fn measure(
     pace: Pace,
 ) -> anyhow::Result<Measurement> {
     let counters = || Ok((cpu_time(&path.proxies)?, plan.cores.busy_time()?));
-    let observed = in_a_thread(|| path.as_client(|| drive(case, target, plan, pace, counters))?)?;
+    let observed =
+        in_a_thread(|| path.as_client(|| drive(case, path, target, plan, pace, counters))?)?;
     let (cpu, busy) = (
         observed.after.0.saturating_sub(observed.before.0),
         observed.after.1.saturating_sub(observed.before.1),

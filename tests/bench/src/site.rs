@@ -130,6 +130,7 @@ impl Site {
                 (Door::MeshBytes, SocketAddr::from((server, server::BYTES))),
             ]
             .into(),
+            tls: None,
             proxies: Vec::new(),
         })
     }

@@ -1,15 +1,14 @@
 //! What client and server say: as little as possible, so that the two cores are the proxies' and not theirs.
 
-use std::{
-    io::{self, Read, Write},
-    net::TcpStream,
-};
+use std::io::{self, Read, Write};
 
 /// What is sent and answered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Exchange {
     /// A GET; the answer has a body of 100 bytes.
     Http,
+    /// The same over TLS.
+    Https,
     /// 100 bytes there and the same back.
     Bytes,
     /// A GET of HTTP/2; the answer has a body of 100 bytes.
@@ -106,7 +105,7 @@ impl Client {
     }
 
     /// One exchange. An error if the answer is not the expected one, or the connection broke.
-    pub(crate) fn once(&mut self, stream: &mut TcpStream) -> io::Result<()> {
+    pub(crate) fn once(&mut self, stream: &mut (impl Read + Write)) -> io::Result<()> {
         stream.write_all(&self.request)?;
         match self.exchange {
             Exchange::Bytes => {
@@ -121,7 +120,7 @@ impl Client {
         }
     }
 
-    fn read_answer(&mut self, stream: &mut TcpStream) -> io::Result<()> {
+    fn read_answer(&mut self, stream: &mut impl Read) -> io::Result<()> {
         let mut filled = 0;
         loop {
             match stream.read(&mut self.buffer[filled..])? {

@@ -7,6 +7,7 @@ use std::{
 };
 
 use rustix::event::epoll::{self, EventData, EventFlags};
+use rustls::ClientConnection;
 
 use super::Talk;
 
@@ -16,6 +17,8 @@ pub(super) const CHUNK: usize = 256 << 10;
 /// A connection, what is spoken on it, and what waits in both directions.
 pub(super) struct Connection {
     stream: TcpStream,
+    /// A client's, if it speaks TLS.
+    tls: Option<Box<ClientConnection>>,
     pub(super) talk: Box<dyn Talk>,
     /// What `talk` could not use yet.
     input: Vec<u8>,
@@ -32,6 +35,7 @@ impl Connection {
         epoll: &OwnedFd,
         stream: TcpStream,
         number: usize,
+        tls: Option<ClientConnection>,
         talk: Box<dyn Talk>,
     ) -> io::Result<Self> {
         stream.set_nonblocking(true)?;
@@ -44,6 +48,7 @@ impl Connection {
         )?;
         Ok(Self {
             stream,
+            tls: tls.map(Box::new),
             talk,
             input: Vec::new(),
             output: Vec::new(),
@@ -54,7 +59,11 @@ impl Connection {
 
     /// Reads what is there, once, and lets `talk` hear it. The other side's end is an error of kind `UnexpectedEof`.
     pub(super) fn read(&mut self, chunk: &mut [u8], answered: &mut Vec<usize>) -> io::Result<()> {
-        let read = match self.stream.read(chunk) {
+        let received = match &mut self.tls {
+            Some(tls) => receive(&mut self.stream, tls, chunk),
+            None => self.stream.read(chunk),
+        };
+        let read = match received {
             Ok(0) => return Err(io::ErrorKind::UnexpectedEof.into()),
             Ok(read) => read,
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(()),
@@ -73,10 +82,26 @@ impl Connection {
 
     /// Sends what waits, as far as it goes now; epoll tells when it goes on.
     pub(super) fn flush(&mut self, epoll: &OwnedFd, number: usize) -> io::Result<()> {
-        while self.sent < self.output.len() {
-            match self.stream.write(&self.output[self.sent..]) {
-                Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
-                Ok(sent) => self.sent += sent,
+        loop {
+            if let Some(tls) = &mut self.tls {
+                // It takes what it has room for, and keeps it while the handshake goes on.
+                self.sent += tls.writer().write(&self.output[self.sent..])?;
+                if !tls.wants_write() {
+                    break;
+                }
+            } else if self.sent == self.output.len() {
+                break;
+            }
+            let sent = match &mut self.tls {
+                Some(tls) => tls.write_tls(&mut self.stream).map(|sent| (sent, 0)),
+                None => self
+                    .stream
+                    .write(&self.output[self.sent..])
+                    .map(|sent| (sent, sent)),
+            };
+            match sent {
+                Ok((0, _)) => return Err(io::ErrorKind::WriteZero.into()),
+                Ok((_, sent)) => self.sent += sent,
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
                     return self.watch_writing(epoll, number, true);
                 }
@@ -102,4 +127,18 @@ impl Connection {
         }
         Ok(())
     }
+}
+
+/// Reads what is there, once, and tells how much of it is for the other end of TLS; as if nothing had come while the handshake goes on.
+fn receive(
+    stream: &mut TcpStream,
+    tls: &mut ClientConnection,
+    chunk: &mut [u8],
+) -> io::Result<usize> {
+    if tls.read_tls(stream)? == 0 {
+        return Ok(0);
+    }
+    tls.process_new_packets().map_err(io::Error::other)?;
+    // One reading is less than `chunk` holds, so that nothing is left of it.
+    tls.reader().read(chunk)
 }

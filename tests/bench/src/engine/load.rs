@@ -22,6 +22,7 @@ use super::{
     Talk,
     connection::{CHUNK, Connection},
 };
+use crate::tls;
 
 /// The same load before the measurement begins: connections are opened, pools are filled.
 pub(super) const WARM_UP: Duration = Duration::from_millis(500);
@@ -52,6 +53,8 @@ pub(crate) struct Load<'a> {
     pub(crate) anew: bool,
     pub(crate) pace: Pace,
     pub(crate) span: Duration,
+    /// If TLS is spoken.
+    pub(crate) tls: Option<&'a tls::Clients>,
     pub(crate) talk: &'a (dyn Fn() -> Box<dyn Talk> + Sync),
 }
 
@@ -143,7 +146,9 @@ impl<'a> Clients<'a> {
 
     fn open(&mut self, place: usize) -> io::Result<()> {
         let stream = TcpStream::connect_timeout(&self.load.target, PATIENCE)?;
-        let connection = Connection::new(&self.epoll, stream, place, (self.load.talk)())?;
+        let tls = self.load.tls.map(|clients| clients.connection());
+        let tls = tls.transpose().map_err(io::Error::other)?;
+        let connection = Connection::new(&self.epoll, stream, place, tls, (self.load.talk)())?;
         self.connections[place] = Some(connection);
         Ok(())
     }

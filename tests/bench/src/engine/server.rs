@@ -105,7 +105,8 @@ impl Server {
                 self.connections.len() - 1
             });
             let talk = self.serves.talk(&self.answers);
-            self.connections[place] = Some(Connection::new(&self.epoll, stream, place, talk)?);
+            self.connections[place] =
+                Some(Connection::new(&self.epoll, stream, place, None, talk)?);
         }
     }
 

@@ -2,11 +2,10 @@
 
 use std::path::Path;
 
-use super::{Ports, resources};
+use super::{Ports, Start, resources};
 use crate::{
     cases::Door,
     envoy::{ENVOY_PATH, version},
-    machine::Cores,
     paths::MeasuredPath,
     site::Site,
 };
@@ -15,20 +14,20 @@ use crate::{
 pub(super) fn start(
     site: &mut Site,
     program: &Path,
-    cores: &Cores,
-    folder: &Path,
+    start: &Start<'_>,
     doors: &[Door],
 ) -> anyhow::Result<MeasuredPath> {
     let ports = Ports::ENVOY;
-    let mut command = Site::here(program, cores);
-    command.args(
-        resources::fixed(ports, doors).envoy(&folder.join(format!("envoy-{}.pb", doors.len())))?,
-    );
+    let mut command = Site::here(program, start.cores);
+    let file = start.folder.join(format!("envoy-{}.pb", doors.len()));
+    let fixed = resources::fixed(ports, doors, start.certificate, None);
+    command.args(fixed.envoy(&file)?);
     Ok(MeasuredPath {
         name: ENVOY_PATH,
         version: version(program)?,
         client: None,
         doors: ports.doors(doors),
+        tls: Some(start.certificate.clients.clone()),
         proxies: vec![site.start(&format!("single-envoy-{}", doors.len()), command)?],
     })
 }

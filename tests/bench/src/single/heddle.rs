@@ -4,11 +4,14 @@ use std::{io, path::Path};
 
 use tokio::runtime::Runtime;
 
-use super::{Ports, resources};
+use heddle_proto::envoy::config::core::v3::{
+    AggregatedConfigSource, ConfigSource, config_source::ConfigSourceSpecifier,
+};
+
+use super::{Ports, Start, resources};
 use crate::{
     cases::Door,
     heddle::{HEDDLE_PATH, LOG, program, version},
-    machine::Cores,
     paths::MeasuredPath,
     site::Site,
 };
@@ -19,20 +22,29 @@ pub(super) fn runtime() -> io::Result<Runtime> {
     runtime.worker_threads(1).enable_all().build()
 }
 
+/// From the same stream.
+fn ads() -> ConfigSource {
+    ConfigSource {
+        config_source_specifier: Some(
+            ConfigSourceSpecifier::Ads(AggregatedConfigSource::default()),
+        ),
+        ..ConfigSource::default()
+    }
+}
+
 /// Starts a node proxy with these doors.
 pub(super) fn start(
     site: &mut Site,
     programs: &Path,
-    cores: &Cores,
+    start: &Start<'_>,
     runtime: &Runtime,
-    folder: &Path,
     doors: &[Door],
 ) -> anyhow::Result<MeasuredPath> {
     let ports = Ports::HEDDLE;
     let node_proxy = program(programs, "heddle-node-proxy")?;
-    let fixed = resources::fixed(ports, doors);
-    let folder = folder.join(format!("heddle-{}", doors.len()));
-    let mut command = Site::here(&node_proxy, cores);
+    let fixed = resources::fixed(ports, doors, start.certificate, Some(ads()));
+    let folder = start.folder.join(format!("heddle-{}", doors.len()));
+    let mut command = Site::here(&node_proxy, start.cores);
     command
         .args(runtime.block_on(fixed.node_proxy(&folder))?)
         .args(["--metrics-listen", "127.0.0.1:0"])
@@ -42,6 +54,7 @@ pub(super) fn start(
         version: version(&node_proxy)?,
         client: None,
         doors: ports.doors(doors),
+        tls: Some(start.certificate.clients.clone()),
         proxies: vec![site.start(&format!("single-heddle-{}", doors.len()), command)?],
     })
 }

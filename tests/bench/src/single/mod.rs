@@ -24,6 +24,7 @@ use crate::{
     machine::Cores,
     paths::MeasuredPath,
     site::{FOLDER, Site},
+    tls::Certificate,
 };
 
 /// The programs of the peers that are there.
@@ -40,12 +41,13 @@ const SERVER_H1: u16 = 20_001;
 const SERVER_H2: u16 = 20_002;
 
 /// The doors of the process that has few routes.
-const FEW_ROUTES: [Door; 5] = [
+const FEW_ROUTES: [Door; 6] = [
     Door::Plain,
     Door::Routes100,
     Door::Split,
     Door::Http2ToHttp1,
     Door::Http2,
+    Door::Tls,
 ];
 
 /// Ports of a proxy: each door has its own, so that all proxies can listen at the same time.
@@ -73,6 +75,16 @@ impl Ports {
     }
 }
 
+/// What all proxies are started with.
+#[derive(Clone, Copy)]
+struct Start<'a> {
+    cores: &'a Cores,
+    /// For their files. The certificate's are in it.
+    folder: &'a Path,
+    /// Of the doors with TLS.
+    certificate: &'a Certificate,
+}
+
 /// All proxies, running; their control planes live as long as this.
 pub(crate) struct Single {
     pub(crate) paths: Vec<MeasuredPath>,
@@ -93,20 +105,26 @@ impl Single {
         serve(listener.context("the server's port")?, Serves::H1)?;
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, SERVER_H2));
         serve_h2(listener.context("the HTTP/2 server's port")?)?;
+        let certificate = Certificate::new()?;
+        certificate.write(&folder)?;
         let runtime = heddle::runtime()?;
+        let start = Start {
+            cores,
+            folder: &folder,
+            certificate: &certificate,
+        };
         let mut paths = Vec::new();
         for doors in [&FEW_ROUTES[..], &[Door::Routes5000]] {
-            let heddle = heddle::start(site, programs, cores, &runtime, &folder, doors)?;
-            paths.push(heddle);
+            paths.push(heddle::start(site, programs, &start, &runtime, doors)?);
             if let Some(program) = &peers.envoy {
-                paths.push(envoy::start(site, program, cores, &folder, doors)?);
+                paths.push(envoy::start(site, program, &start, doors)?);
             }
         }
         if let Some(program) = &peers.haproxy {
-            paths.push(others::haproxy(site, program, cores, &folder)?);
+            paths.push(others::haproxy(site, program, &start)?);
         }
         if let Some(program) = &peers.nginx {
-            paths.push(others::nginx(site, program, cores, &folder)?);
+            paths.push(others::nginx(site, program, &start)?);
         }
         Ok(Self {
             paths,

@@ -1,14 +1,13 @@
 //! haproxy and nginx. Their configurations are files of `tests/bench/peers`, which name ports and lengths by what is replaced here.
 
-use std::{fs, path::Path, process::Command};
+use std::{collections::BTreeMap, fs, net::SocketAddr, path::Path, process::Command};
 
 use anyhow::Context;
 use nix::unistd::Pid;
 
-use super::{Ports, SERVER_H1};
+use super::{Ports, SERVER_H1, Start};
 use crate::{
     cases::Door,
-    machine::Cores,
     paths::MeasuredPath,
     site::{FOLDER, Site},
 };
@@ -20,45 +19,54 @@ const NGINX: &str = include_str!("../../peers/nginx.conf");
 pub(crate) const HAPROXY_PATH: &str = "haproxy";
 pub(crate) const NGINX_PATH: &str = "nginx";
 
-/// Starts haproxy with the door that it has.
+const DOORS: [Door; 2] = [Door::Plain, Door::Tls];
+
+/// Starts haproxy with the doors that it has.
 pub(super) fn haproxy(
     site: &mut Site,
     program: &Path,
-    cores: &Cores,
-    folder: &Path,
+    start: &Start<'_>,
 ) -> anyhow::Result<MeasuredPath> {
-    let file = folder.join("haproxy.cfg");
+    let file = start.folder.join("haproxy.cfg");
     fs::write(&file, filled(HAPROXY, Ports::HAPROXY))?;
-    let mut command = Site::here(program, cores);
+    let mut command = Site::here(program, start.cores);
     command.arg("-db").arg("-f").arg(&file);
     let version = first_line(program, "-v")?;
     let pid = site.start("single-haproxy", command)?;
-    Ok(path(HAPROXY_PATH, version, Ports::HAPROXY, pid))
+    let doors = Ports::HAPROXY.doors(&DOORS);
+    Ok(path(HAPROXY_PATH, version, doors, start, pid))
 }
 
-/// Starts nginx with the door that it has.
+/// Starts nginx with the doors that it has.
 pub(super) fn nginx(
     site: &mut Site,
     program: &Path,
-    cores: &Cores,
-    folder: &Path,
+    start: &Start<'_>,
 ) -> anyhow::Result<MeasuredPath> {
-    let file = folder.join("nginx.conf");
+    let file = start.folder.join("nginx.conf");
     fs::write(&file, filled(NGINX, Ports::NGINX))?;
-    let mut command = Site::here(program, cores);
-    command.arg("-c").arg(&file).arg("-p").arg(folder);
+    let mut command = Site::here(program, start.cores);
+    command.arg("-c").arg(&file).arg("-p").arg(start.folder);
     command.arg("-e").arg("stderr");
     let version = first_line(program, "-v")?;
     let pid = site.start("single-nginx", command)?;
-    Ok(path(NGINX_PATH, version, Ports::NGINX, pid))
+    let doors = Ports::NGINX.doors(&DOORS);
+    Ok(path(NGINX_PATH, version, doors, start, pid))
 }
 
-fn path(name: &'static str, version: String, ports: Ports, pid: Pid) -> MeasuredPath {
+fn path(
+    name: &'static str,
+    version: String,
+    doors: BTreeMap<Door, SocketAddr>,
+    start: &Start<'_>,
+    pid: Pid,
+) -> MeasuredPath {
     MeasuredPath {
         name,
         version,
         client: None,
-        doors: ports.doors(&[Door::Plain]),
+        doors,
+        tls: Some(start.certificate.clients.clone()),
         proxies: vec![pid],
     }
 }
@@ -68,6 +76,7 @@ fn filled(template: &str, ports: Ports) -> String {
         .replace("@FOLDER@", FOLDER)
         .replace("@SERVER_H1@", &SERVER_H1.to_string())
         .replace("@PLAIN@", &ports.of(Door::Plain).to_string())
+        .replace("@TLS@", &ports.of(Door::Tls).to_string())
 }
 
 /// haproxy says it on stdout, nginx on stderr.

@@ -8,7 +8,10 @@ use heddle_proto::{
     envoy::{
         config::{
             cluster::v3::Cluster,
-            core::v3::Http2ProtocolOptions,
+            core::v3::{
+                ConfigSource, DataSource, Http2ProtocolOptions, TransportSocket, data_source,
+                transport_socket,
+            },
             listener::v3::Listener,
             route::v3::{
                 Route, RouteAction, RouteConfiguration, RouteMatch, VirtualHost, WeightedCluster,
@@ -19,6 +22,10 @@ use heddle_proto::{
         extensions::{
             filters::network::http_connection_manager::v3::{
                 HttpConnectionManager, http_connection_manager::RouteSpecifier,
+            },
+            transport_sockets::tls::v3::{
+                CommonTlsContext, DownstreamTlsContext, SdsSecretConfig, Secret, TlsCertificate,
+                TlsParameters, secret, tls_parameters::TlsProtocol,
             },
             upstreams::http::v3::{
                 HttpProtocolOptions,
@@ -34,7 +41,7 @@ use heddle_proto::{
 };
 
 use super::{Ports, SERVER_H1, SERVER_H2};
-use crate::{cases::Door, wire};
+use crate::{cases::Door, tls::Certificate, wire};
 
 /// The cluster with the HTTP/1.1 server.
 const H1: &str = "h1";
@@ -45,14 +52,74 @@ const H2: &str = "h2";
 /// The HTTP/1.1 server once more, as what a tenth of a split goes to.
 const CANARY: &str = "canary";
 
+/// The secret with the certificate.
+const SECRET: &str = "server";
+
 /// A proxy's listeners, one for each door, and where they lead.
-pub(super) fn fixed(ports: Ports, doors: &[Door]) -> Fixed {
-    let listener = |door: &Door| listener(*door, ports.of(*door));
+/// `source` is where the secret with the certificate of the TLS door comes from; `None`: it stands beside the listeners.
+pub(super) fn fixed(
+    ports: Ports,
+    doors: &[Door],
+    certificate: &Certificate,
+    source: Option<ConfigSource>,
+) -> Fixed {
+    let listener = |door: &Door| {
+        let listener = listener(*door, ports.of(*door));
+        match door {
+            Door::Tls => over_tls(listener, source.clone()),
+            _ => listener,
+        }
+    };
     let clusters = [H1, CANARY].map(|name| messages::cluster(name, Some(SERVER_H1)));
     Fixed {
         listeners: doors.iter().map(listener).collect(),
         clusters: clusters.into_iter().chain([http2_cluster()]).collect(),
+        secrets: vec![secret(certificate)],
     }
+}
+
+fn secret(certificate: &Certificate) -> Secret {
+    let text = |pem: &String| {
+        Some(DataSource {
+            specifier: Some(data_source::Specifier::InlineString(pem.clone())),
+            ..DataSource::default()
+        })
+    };
+    Secret {
+        name: SECRET.to_owned(),
+        r#type: Some(secret::Type::TlsCertificate(TlsCertificate {
+            certificate_chain: text(&certificate.chain),
+            private_key: text(&certificate.key),
+            ..TlsCertificate::default()
+        })),
+    }
+}
+
+/// TLS 1.3 and nothing else.
+fn over_tls(mut listener: Listener, source: Option<ConfigSource>) -> Listener {
+    let context = DownstreamTlsContext {
+        common_tls_context: Some(CommonTlsContext {
+            tls_params: Some(TlsParameters {
+                tls_minimum_protocol_version: TlsProtocol::TlSv13.into(),
+                tls_maximum_protocol_version: TlsProtocol::TlSv13.into(),
+                ..TlsParameters::default()
+            }),
+            tls_certificate_sds_secret_configs: vec![SdsSecretConfig {
+                name: SECRET.to_owned(),
+                sds_config: source,
+            }],
+            alpn_protocols: vec!["http/1.1".to_owned()],
+            ..CommonTlsContext::default()
+        }),
+        ..DownstreamTlsContext::default()
+    };
+    for chain in &mut listener.filter_chains {
+        chain.transport_socket = Some(TransportSocket {
+            name: "envoy.transport_sockets.tls".to_owned(),
+            config_type: Some(transport_socket::ConfigType::TypedConfig(pack(&context))),
+        });
+    }
+    listener
 }
 
 /// Spoken to in HTTP/2, whatever the client speaks.

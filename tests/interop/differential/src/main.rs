@@ -102,6 +102,7 @@ impl Bench {
                     .map(|(index, (at, table))| routes::listener(index, *at, table))
                     .collect(),
                 clusters: clusters.clone(),
+                ..Fixed::default()
             }
         };
         let (envoy, heddle) = (at(1), at(2));

@@ -14,7 +14,10 @@ use std::{
 
 use heddle_proto::{
     Message, Name,
-    envoy::config::{cluster::v3::Cluster, listener::v3::Listener},
+    envoy::{
+        config::{cluster::v3::Cluster, listener::v3::Listener},
+        extensions::transport_sockets::tls::v3::Secret,
+    },
 };
 use heddle_snapshot::{Resource, Scope, Snapshot};
 use heddle_xds_server::{Server, Settings};
@@ -32,6 +35,9 @@ pub struct Fixed {
     pub listeners: Vec<Listener>,
     /// Where they lead.
     pub clusters: Vec<Cluster>,
+    /// What listeners and clusters name by SDS: a node proxy's from the same stream (`ads`), an Envoy's without any source, because its bootstrap
+    /// has them.
+    pub secrets: Vec<Secret>,
 }
 
 /// config.bootstrap.v3.Bootstrap, as far as it is needed here.
@@ -48,6 +54,8 @@ struct StaticResources {
     listeners: Vec<Listener>,
     #[prost(message, repeated, tag = "2")]
     clusters: Vec<Cluster>,
+    #[prost(message, repeated, tag = "3")]
+    secrets: Vec<Secret>,
 }
 
 impl Fixed {
@@ -57,6 +65,7 @@ impl Fixed {
             static_resources: Some(StaticResources {
                 listeners: self.listeners,
                 clusters: self.clusters,
+                secrets: self.secrets,
             }),
         };
         fs::write(file, bootstrap.encode_to_vec())?;
@@ -102,6 +111,7 @@ impl Fixed {
             types: BTreeMap::from([
                 of_type(&self.listeners, |listener| &listener.name),
                 of_type(&self.clusters, |cluster| &cluster.name),
+                of_type(&self.secrets, |secret| &secret.name),
             ]),
             ..Snapshot::default()
         }
