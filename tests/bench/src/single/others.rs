@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, fs, net::SocketAddr, path::Path, process::Comma
 use anyhow::Context;
 use nix::unistd::Pid;
 
-use super::{Ports, SERVER_H1, Start};
+use super::{Ports, SERVER_H1, SERVER_H2, Start};
 use crate::{
     cases::Door,
     paths::MeasuredPath,
@@ -19,7 +19,7 @@ const NGINX: &str = include_str!("../../peers/nginx.conf");
 pub(crate) const HAPROXY_PATH: &str = "haproxy";
 pub(crate) const NGINX_PATH: &str = "nginx";
 
-const DOORS: [Door; 2] = [Door::Plain, Door::Tls];
+const DOORS: [Door; 4] = [Door::Plain, Door::Tls, Door::Http2ToHttp1, Door::Http2];
 
 /// Starts haproxy with the doors that it has.
 pub(super) fn haproxy(
@@ -76,6 +76,9 @@ fn filled(template: &str, ports: Ports) -> String {
         .replace("@FOLDER@", FOLDER)
         .replace("@SERVER_H1@", &SERVER_H1.to_string())
         .replace("@PLAIN@", &ports.of(Door::Plain).to_string())
+        .replace("@SERVER_H2@", &SERVER_H2.to_string())
+        .replace("@H2_H1@", &ports.of(Door::Http2ToHttp1).to_string())
+        .replace("@H2_H2@", &ports.of(Door::Http2).to_string())
         .replace("@TLS@", &ports.of(Door::Tls).to_string())
 }
 
