@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Measures Heddle's data path beside its peers' (docs/performance.md). Arguments go to heddle-bench; BENCH_ROUNDS, BENCH_SECONDS and BENCH_CASES
 # are read by it. `--smoke` runs every case for a moment, in programs that are not optimised: it tells whether the bench works, not how fast
-# anything is. `--save` (or BENCH_SAVE=1) puts the report, its chart and the ratios that later runs are compared with into docs/performance.
+# anything is. `--save` (or BENCH_SAVE=1) puts the report, its chart, all configurations and the ratios that later runs are compared with into docs/performance.
 # Needs no cluster and leaves nothing behind but the programs in the cache and the report.
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -63,5 +63,7 @@ if [ -n "$save" ]; then
   cp "$out/bench.md" docs/performance/report.md
   cp "$out/bench.json" docs/performance/report.json
   cp "$out/ratios.svg" "$out/baseline.json" docs/performance/
+  rm -rf docs/performance/configs
+  cp -r "$out/configs" docs/performance/
   echo "== saved in docs/performance"
 fi

@@ -42,14 +42,18 @@ impl Envoys {
         let mut proxies = Vec::new();
         for (pod, configuration) in [("client", CLIENT), ("server", SERVER)] {
             let file = format!("{FOLDER}/envoy-{pod}.yaml");
-            let policies = policy::rbac_policies();
-            fs::write(&file, configuration.replace("@POLICIES@", &policies))?;
+            let configuration = configuration.replace("@POLICIES@", &policy::rbac_policies());
+            fs::write(&file, &configuration)?;
+            site.shown
+                .file(&format!("envoy-{pod}.yaml"), &configuration);
             let mut command = site.in_pod(ENVOY, pod, program, cores)?;
             arguments(&mut command, &file);
             proxies.push(site.start(&format!("envoy-{pod}"), command)?);
         }
         let file = format!("{FOLDER}/envoy-node.yaml");
-        fs::write(&file, node_configuration())?;
+        let configuration = node_configuration();
+        fs::write(&file, &configuration)?;
+        site.shown.file("envoy-node.yaml", &configuration);
         let mut command = site.on_node(CLIENTS_NODE, program, cores);
         arguments(&mut command, &file);
         let node = site.start("envoy-node", command)?;

@@ -50,9 +50,11 @@ impl Mesh {
         let node_proxy = program(programs, "heddle-node-proxy")?;
         let folder = Path::new(FOLDER);
         fs::create_dir_all(folder.join("mesh"))?;
-        fs::write(folder.join("mesh/mesh.yaml"), MESH)?;
         let policy = policy::authorization_policy(GUARDED);
-        fs::write(folder.join("mesh/policy.yaml"), policy)?;
+        for (name, text) in [("mesh.yaml", MESH), ("policy.yaml", &policy)] {
+            fs::write(folder.join("mesh").join(name), text)?;
+            site.shown.file(&format!("heddle-{name}"), text);
+        }
         write_tokens(folder)?;
         site.start("control-plane", control_plane_command(&control_plane))?;
         wait_for_control_plane().with_context(|| site.last_words())?;

@@ -24,6 +24,7 @@ mod policy;
 mod report;
 mod rounds;
 mod server;
+mod shown;
 mod single;
 mod site;
 mod tls;
@@ -46,7 +47,7 @@ use crate::{
     heddle::Mesh,
     machine::{Cores, Machine},
     paths::MeasuredPath,
-    report::Report,
+    report::{Found, Report},
     rounds::Plan,
     single::{Peers, Single},
     site::Site,
@@ -134,18 +135,21 @@ fn inside(arguments: &Arguments) -> anyhow::Result<()> {
         cases,
         cores,
     };
-    let memory = memory::measure(&running.paths)?;
-    let measured = rounds::run(&plan, &running.paths)?;
+    let found = Found {
+        memory: memory::measure(&running.paths)?,
+        measurements: rounds::run(&plan, &running.paths)?,
+        configurations: site.shown.names(),
+    };
     let report = Report::new(
         machine,
         arguments.revision.clone(),
         &plan,
         &running.paths,
-        measured,
-        memory,
+        found,
         begin.elapsed(),
     );
     report.write(&arguments.out)?;
+    site.shown.write(&arguments.out)?;
     println!("{}", report.markdown());
     if let Some(earlier) = &earlier {
         println!("{}", report.compared(earlier));

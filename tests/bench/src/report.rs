@@ -16,6 +16,7 @@ use crate::{
     memory::{self, Resident},
     paths::MeasuredPath,
     rounds::{Measurement, Plan},
+    shown,
     single::{HAPROXY_PATH, NGINX_PATH},
 };
 
@@ -33,8 +34,19 @@ pub(crate) struct Report {
     rows: Vec<Row>,
     ratios: Vec<Ratio>,
     memory: Vec<Resident>,
+    /// Files that show how everything was configured.
+    configurations: Vec<String>,
     /// Every single measurement.
     measurements: Vec<Measurement>,
+}
+
+/// What a run has brought.
+#[derive(Debug)]
+pub(crate) struct Found {
+    pub(crate) measurements: Vec<Measurement>,
+    pub(crate) memory: Vec<Resident>,
+    /// Names of the files that show them.
+    pub(crate) configurations: Vec<String>,
 }
 
 /// One case on one path, over all rounds.
@@ -121,10 +133,14 @@ impl Report {
         revision: String,
         plan: &Plan,
         paths: &[MeasuredPath],
-        measurements: Vec<Measurement>,
-        memory: Vec<Resident>,
+        found: Found,
         took: Duration,
     ) -> Self {
+        let Found {
+            measurements,
+            memory,
+            configurations,
+        } = found;
         let rows: Vec<_> = plan
             .cases
             .iter()
@@ -152,6 +168,7 @@ impl Report {
             rows,
             ratios,
             memory,
+            configurations,
             measurements,
         }
     }
@@ -224,7 +241,16 @@ impl Report {
         }
         text += &memory::markdown(&self.memory);
         text += &bars::markdown(&self.rows, &self.memory);
-        text
+        text + &self.configurations()
+    }
+
+    fn configurations(&self) -> String {
+        let link = |name: &String| format!("[{name}]({}/{name})", shown::FOLDER);
+        let links: Vec<_> = self.configurations.iter().map(link).collect();
+        format!(
+            "\nConfigurations as they were (keys taken out; lists that repeat themselves cut): {}.\n",
+            links.join(", ")
+        )
     }
 
     fn disturbances(&self) -> String {

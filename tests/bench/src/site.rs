@@ -7,7 +7,7 @@ use heddle_redirect::Netns;
 use heddle_testbed::{NETNS_FOLDER, Node, Pod, Process, Testbed};
 use nix::unistd::Pid;
 
-use crate::{cases::Door, machine::Cores, paths::MeasuredPath, server};
+use crate::{cases::Door, machine::Cores, paths::MeasuredPath, server, shown::Shown};
 
 /// Where all files of a run lie: a file system of its own that vanishes with it.
 pub(crate) const FOLDER: &str = "/run/heddle-bench";
@@ -37,6 +37,8 @@ pub(crate) const CLIENTS_NODE_ADDRESS: [u8; 4] = [172, 18, 0, 11];
 pub(crate) struct Site {
     bed: Testbed,
     started: Vec<Process>,
+    /// What the programs were told.
+    pub(crate) shown: Shown,
 }
 
 impl Site {
@@ -64,6 +66,7 @@ impl Site {
         let site = Self {
             bed,
             started: Vec::new(),
+            shown: Shown::default(),
         };
         for (namespace, name) in [
             (HEDDLE, "server"),
@@ -112,6 +115,7 @@ impl Site {
 
     /// Starts a program; it ends with this value.
     pub(crate) fn start(&mut self, name: &str, command: Command) -> anyhow::Result<Pid> {
+        self.shown.command(name, &command);
         let process = self.bed.start(name, command)?;
         let id = Pid::from_raw(i32::try_from(process.id())?);
         self.started.push(process);

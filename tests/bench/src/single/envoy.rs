@@ -7,6 +7,7 @@ use crate::{
     cases::Door,
     envoy::{ENVOY_PATH, version},
     paths::MeasuredPath,
+    shown,
     site::Site,
 };
 
@@ -21,6 +22,8 @@ pub(super) fn start(
     let mut command = Site::here(program, start.cores);
     let file = start.folder.join(format!("envoy-{}.pb", doors.len()));
     let fixed = resources::fixed(ports, doors, start.certificate, None);
+    let name = format!("one-envoy-{}.json", super::label(doors));
+    site.shown.file(&name, &shown::fixed(&fixed)?);
     command.args(fixed.envoy(&file)?);
     Ok(MeasuredPath {
         name: ENVOY_PATH,

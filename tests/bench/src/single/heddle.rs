@@ -13,6 +13,7 @@ use crate::{
     cases::Door,
     heddle::{HEDDLE_PATH, LOG, program, version},
     paths::MeasuredPath,
+    shown,
     site::Site,
 };
 
@@ -43,6 +44,8 @@ pub(super) fn start(
     let ports = Ports::HEDDLE;
     let node_proxy = program(programs, "heddle-node-proxy")?;
     let fixed = resources::fixed(ports, doors, start.certificate, Some(ads()));
+    let name = format!("one-heddle-{}.json", super::label(doors));
+    site.shown.file(&name, &shown::fixed(&fixed)?);
     let folder = start.folder.join(format!("heddle-{}", doors.len()));
     let mut command = Site::here(&node_proxy, start.cores);
     command

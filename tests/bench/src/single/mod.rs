@@ -85,6 +85,14 @@ struct Start<'a> {
     certificate: &'a Certificate,
 }
 
+/// Tells a proxy with the large table from the other one.
+fn label(doors: &[Door]) -> &'static str {
+    match doors {
+        [Door::Routes5000] => "5000-routes",
+        _ => "few-routes",
+    }
+}
+
 /// All proxies, running; their control planes live as long as this.
 pub(crate) struct Single {
     pub(crate) paths: Vec<MeasuredPath>,

@@ -28,7 +28,9 @@ pub(super) fn haproxy(
     start: &Start<'_>,
 ) -> anyhow::Result<MeasuredPath> {
     let file = start.folder.join("haproxy.cfg");
-    fs::write(&file, filled(HAPROXY, Ports::HAPROXY))?;
+    let configuration = filled(HAPROXY, Ports::HAPROXY);
+    fs::write(&file, &configuration)?;
+    site.shown.file("one-haproxy.cfg", &configuration);
     let mut command = Site::here(program, start.cores);
     command.arg("-db").arg("-f").arg(&file);
     let version = first_line(program, "-v")?;
@@ -44,7 +46,9 @@ pub(super) fn nginx(
     start: &Start<'_>,
 ) -> anyhow::Result<MeasuredPath> {
     let file = start.folder.join("nginx.conf");
-    fs::write(&file, filled(NGINX, Ports::NGINX))?;
+    let configuration = filled(NGINX, Ports::NGINX);
+    fs::write(&file, &configuration)?;
+    site.shown.file("one-nginx.conf", &configuration);
     let mut command = Site::here(program, start.cores);
     command.arg("-c").arg(&file).arg("-p").arg(start.folder);
     command.arg("-e").arg("stderr");
