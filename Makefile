@@ -6,7 +6,7 @@ SHELL := /usr/bin/env bash
 export CARGO_TARGET_DIR ?= $(if $(XDG_CACHE_HOME),$(XDG_CACHE_HOME),$(HOME)/.cache)/heddle/target
 export CARGO_TERM_COLOR ?= always
 
-.PHONY: help demo test lint golden bench images charts cluster cluster-down cluster-test conformance interop deny generate fmt
+.PHONY: help demo test lint golden bench microbench images charts cluster cluster-down cluster-test conformance interop deny generate fmt
 
 help: ## This list
 	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -30,6 +30,9 @@ golden: ## Writes the golden files anew; look at the difference before you commi
 
 bench: ## Heddle's data path beside Envoy's, haproxy's and nginx', on this machine: CPU per request, ratios
 	@scripts/bench.sh
+
+microbench: ## Pieces of the data path by themselves, by criterion (FILTER=policy takes some only)
+	cargo bench --locked -p heddle-routing -p heddle-http1 -p heddle-filters -p heddle-config -p heddle-hbone -- $(FILTER)
 
 cluster: ## A three-node Kubernetes on this machine (root, Go): starts it, prints its kubeconfig's path, and stays
 	@scripts/cluster.sh up
