@@ -11,6 +11,7 @@ mod good_http;
 mod inbound;
 mod judging;
 mod mtls;
+mod sizes;
 mod usual_http;
 mod wired;
 mod world;
