@@ -44,7 +44,7 @@ fn configuration(routes: usize) -> Any {
 }
 
 fn decode(criterion: &mut Criterion) {
-    let mut group = criterion.benchmark_group("a RouteConfiguration of so many routes");
+    let mut group = criterion.benchmark_group("decode: a RouteConfiguration of so many routes");
     for routes in [1, 100, 5000] {
         let any = configuration(routes);
         route_configuration("table", &any).expect("understood");

@@ -132,7 +132,7 @@ fn request(criterion: &mut Criterion) {
         HeaderName::from_static("x-from"),
         HeaderValue::from_static("bench"),
     );
-    let mut group = criterion.benchmark_group("a request and its answer");
+    let mut group = criterion.benchmark_group("request: a request and its answer");
     for (name, ops) in [
         ("one route", HeaderOps::default()),
         ("a header set", HeaderOps(vec![set])),

@@ -114,7 +114,7 @@ fn runtime() -> Runtime {
 
 fn copy(criterion: &mut Criterion) {
     let (runtime, tasks) = (runtime(), LocalSet::new());
-    let mut group = criterion.benchmark_group("1 MiB");
+    let mut group = criterion.benchmark_group("copy: 1 MiB");
     group.throughput(Throughput::Bytes(LENGTH as u64));
     group.bench_function("the copy loop", |bencher| {
         bencher.iter(|| runtime.block_on(copied()));

@@ -49,7 +49,7 @@ fn request(number: usize) -> Parts {
 }
 
 fn matcher(criterion: &mut Criterion) {
-    let mut group = criterion.benchmark_group("the last of so many routes");
+    let mut group = criterion.benchmark_group("matcher: the last of so many routes");
     for routes in [1, 100, 5000] {
         let all = host(Domain::Any, (0..routes).map(route).collect());
         let one_host = table(vec![all]);

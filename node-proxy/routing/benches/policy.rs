@@ -62,7 +62,7 @@ fn policy(criterion: &mut Criterion) {
         request: Some(&request),
     };
     let sets = AddressSets::default();
-    let mut group = criterion.benchmark_group("a request, the last of so many rules");
+    let mut group = criterion.benchmark_group("policy: a request, the last of so many rules");
     for count in [1, 10, 100] {
         let rules = rules(count);
         assert!(rules.decide(&subject, &sets).is_allowed());
