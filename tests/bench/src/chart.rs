@@ -8,7 +8,7 @@ use crate::baseline::Entry;
 const ROW: usize = 18;
 const ONE: f64 = 300.0;
 /// Where bars begin.
-const LEFT: usize = 340;
+const LEFT: usize = 380;
 /// A longer bar is cut here; its number is whole.
 const LONGEST: f64 = 1.5;
 
@@ -17,8 +17,8 @@ pub(crate) fn svg(ratios: &[Entry]) -> String {
     let height = ROW * (ratios.len() + 2);
     let one = LEFT as f64 + ONE;
     let mut text = format!(
-        "<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"860\" height=\"{height}\" font-family=\"sans-serif\" font-size=\"12\">\n\
-         <rect width=\"860\" height=\"{height}\" fill=\"white\"/>\n\
+        "<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"900\" height=\"{height}\" font-family=\"sans-serif\" font-size=\"12\">\n\
+         <rect width=\"900\" height=\"{height}\" fill=\"white\"/>\n\
          <text x=\"4\" y=\"14\">CPU for each answer, Heddle / peer (shorter is better; the line is 1)</text>\n"
     );
     for (number, entry) in ratios.iter().enumerate() {

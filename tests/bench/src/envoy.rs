@@ -23,8 +23,10 @@ const NODE: &str = include_str!("../envoy/node.yaml");
 
 /// What Envoy's rows are called, with one or two of it.
 pub(crate) const ENVOY_PATH: &str = "Envoy";
-/// The one that is between two pods of its node, and has neither identities nor TLS.
+/// The one that is between two pods of its node, with neither identities nor TLS.
 pub(crate) const NODE_ENVOY_PATH: &str = "one Envoy on the node, plain text";
+/// The same, with mutual TLS from itself to itself.
+pub(crate) const TLS_NODE_ENVOY_PATH: &str = "one Envoy on the node, TLS to itself";
 
 /// The running Envoys.
 pub(crate) struct Envoys {
@@ -64,7 +66,7 @@ impl Envoys {
         })
     }
 
-    pub(crate) fn paths(&self, site: &Site) -> anyhow::Result<[MeasuredPath; 2]> {
+    pub(crate) fn paths(&self, site: &Site) -> anyhow::Result<[MeasuredPath; 3]> {
         let two = MeasuredPath {
             name: ENVOY_PATH,
             version: self.version.clone(),
@@ -78,25 +80,29 @@ impl Envoys {
             tls: None,
             proxies: self.proxies.clone(),
         };
-        let one = MeasuredPath {
-            name: NODE_ENVOY_PATH,
+        let one = |name, port| MeasuredPath {
+            name,
             version: String::new(),
             client: two.client.clone(),
-            doors: [(Door::SameNode, (CLIENTS_NODE_ADDRESS, NODE_PORT).into())].into(),
+            doors: [(Door::SameNode, (CLIENTS_NODE_ADDRESS, port).into())].into(),
             tls: None,
             proxies: vec![self.node],
         };
-        Ok([two, one])
+        let plain = one(NODE_ENVOY_PATH, NODE_PORT);
+        let encrypted = one(TLS_NODE_ENVOY_PATH, TLS_NODE_PORT);
+        Ok([two, plain, encrypted])
     }
 }
 
-/// Where the one on the node listens.
+/// Where the one on the node listens for those whom it serves in plain text, and for the others.
 const NODE_PORT: u16 = 15_081;
+const TLS_NODE_PORT: u16 = 15_082;
 
 fn node_configuration() -> String {
     let address = |address: [u8; 4]| Ipv4Addr::from(address).to_string();
     NODE.replace("@NODE@", &address(CLIENTS_NODE_ADDRESS))
         .replace("@PORT@", &NODE_PORT.to_string())
+        .replace("@TLS_PORT@", &TLS_NODE_PORT.to_string())
         .replace("@SERVER@", &address(NEAR_ENVOY))
 }
 

@@ -10,7 +10,7 @@ use crate::{
     baseline::{Baseline, Entry},
     cases::Case,
     chart,
-    envoy::{ENVOY_PATH, NODE_ENVOY_PATH},
+    envoy::{ENVOY_PATH, NODE_ENVOY_PATH, TLS_NODE_ENVOY_PATH},
     heddle::{HEDDLE_PATH, READING_PATH},
     machine::{Machine, load_average},
     memory::{self, Resident},
@@ -114,7 +114,13 @@ impl fmt::Display for Spread {
 
 /// The paths that ratios are of, and the peers that they are to.
 const OURS: [&str; 2] = [HEDDLE_PATH, READING_PATH];
-const PEERS: [&str; 4] = [ENVOY_PATH, NODE_ENVOY_PATH, HAPROXY_PATH, NGINX_PATH];
+const PEERS: [&str; 5] = [
+    ENVOY_PATH,
+    NODE_ENVOY_PATH,
+    TLS_NODE_ENVOY_PATH,
+    HAPROXY_PATH,
+    NGINX_PATH,
+];
 
 /// Of all paths, in their order, each once.
 fn names(paths: &[MeasuredPath]) -> Vec<&'static str> {
