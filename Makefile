@@ -32,7 +32,7 @@ bench: ## Heddle's data path beside Envoy's, haproxy's and nginx', on this machi
 	@scripts/bench.sh
 
 microbench: ## Pieces of the data path by themselves, by criterion (FILTER=policy takes some only)
-	cargo bench --locked -p heddle-routing -p heddle-http1 -p heddle-filters -p heddle-config -p heddle-hbone -- $(FILTER)
+	@scripts/microbench.sh $(FILTER)
 
 cluster: ## A three-node Kubernetes on this machine (root, Go): starts it, prints its kubeconfig's path, and stays
 	@scripts/cluster.sh up

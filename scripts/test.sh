@@ -57,6 +57,8 @@ for part in grpc envoy differential; do
   case ${PIPESTATUS[0]} in 0 | 3) ;; *) failed=1 ;; esac
 done
 
+step "microbench: each once" scripts/microbench.sh --smoke
+
 if [ "$(id -u)" -eq 0 ]; then
   echo
   echo "== bench: every case for a moment"
