@@ -1,10 +1,12 @@
 //! The connections to a pod's own application, on behalf of one client connection.
 
-use std::{cell::RefCell, io};
+use std::{cell::RefCell, error::Error, io};
 
 use heddle_telemetry::ResponseFlag;
-use heddle_upstream::{http1_client, http2_client};
-use http::{Request, Response, Uri, Version};
+use heddle_upstream::{
+    Http1Connection, Http1Error, KeptHttp1, Unanswered, http1_client, http2_client,
+};
+use http::{Request, Response, Uri, Version, header::UPGRADE};
 use hyper::client::conn::{http1, http2};
 use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, AsyncWrite};
@@ -24,7 +26,7 @@ pub trait Application {
 /// application sees the client's address on them. One for HTTP/1, one for HTTP/2, made when needed.
 pub struct AppConnection<A> {
     application: A,
-    http1: RefCell<Option<http1::SendRequest<Body>>>,
+    http1: KeptHttp1,
     http2: RefCell<Option<http2::SendRequest<Body>>>,
 }
 
@@ -46,48 +48,53 @@ impl<A: Application> AppConnection<A> {
     pub fn new(application: A) -> Self {
         Self {
             application,
-            http1: RefCell::default(),
+            http1: KeptHttp1::default(),
             http2: RefCell::default(),
         }
     }
 
     /// Sends a request in the version that it has. A kept connection that turns out to be closed is replaced, as long as
-    /// nothing of the request was sent.
-    pub(crate) async fn send(&self, request: Request<Body>) -> Result<Response<Body>, Failure> {
+    /// nothing of the request was sent, or sending it twice does no harm.
+    pub(crate) async fn send(&self, mut request: Request<Body>) -> Result<Response<Body>, Failure> {
         if request.version() >= Version::HTTP_2 {
-            self.send_http2(request).await
-        } else {
-            self.send_http1(request).await
+            return Box::pin(self.send_http2(request)).await;
         }
-    }
-
-    async fn send_http1(&self, mut request: Request<Body>) -> Result<Response<Body>, Failure> {
         origin_form(&mut request);
-        let kept = self.http1.borrow_mut().take();
-        if let Some(mut sender) = kept
-            && sender.ready().await.is_ok()
-        {
-            match sender.try_send_request(request).await {
-                Ok(response) => {
-                    self.http1.replace(Some(sender));
-                    return Ok(response.map(boxed));
-                }
-                Err(mut error) => match error.take_message() {
-                    Some(unsent) => request = unsent,
-                    None => return Err(broken(&error.into_error())),
-                },
-            }
+        if request.headers().contains_key(UPGRADE) {
+            return Box::pin(self.send_upgrade(request)).await;
         }
-        let mut sender = self.new_http1().await?;
-        let response = sender
-            .send_request(request)
-            .await
-            .map_err(|error| broken(&error))?;
-        self.http1.replace(Some(sender));
-        Ok(response.map(boxed))
+        self.send_http1(request).await
     }
 
-    async fn new_http1(&self) -> Result<http1::SendRequest<Body>, Failure> {
+    async fn send_http1(&self, request: Request<Body>) -> Result<Response<Body>, Failure> {
+        let Some(kept) = self.http1.waiting() else {
+            return Box::pin(self.send_on_new(request)).await;
+        };
+        match kept.send(request).await {
+            Ok(response) => Ok(response),
+            Err(failed) if failed.may_be_sent_again(true) => {
+                Box::pin(self.send_on_new(failed.request)).await
+            }
+            Err(failed) => Err(unanswered(&failed)),
+        }
+    }
+
+    async fn send_on_new(&self, request: Request<Body>) -> Result<Response<Body>, Failure> {
+        let connection: Http1Connection = self.http1.made(Box::new(self.connect().await?));
+        let answered = connection.send(request).await;
+        answered.map_err(|failed| unanswered(&failed))
+    }
+
+    /// A request for another protocol gets a connection of its own, which is the protocol's afterwards (RFC 9110 section 7.8).
+    async fn send_upgrade(&self, request: Request<Body>) -> Result<Response<Body>, Failure> {
+        let response = self.new_upgradable().await?.send_request(request).await;
+        match response {
+            Ok(response) => Ok(response.map(boxed)),
+            Err(error) => Err(broken(&error)),
+        }
+    }
+
+    async fn new_upgradable(&self) -> Result<http1::SendRequest<Body>, Failure> {
         let io = self.connect().await?;
         let (sender, connection) = http1_client()
             .handshake(TokioIo::new(io))
@@ -145,11 +152,19 @@ fn origin_form(request: &mut Request<Body>) {
     *request.uri_mut() = path.map_or_else(|| Uri::from_static("/"), Uri::from);
 }
 
+fn unanswered(failed: &Unanswered) -> Failure {
+    let malformed = matches!(failed.error, Http1Error::Malformed(_));
+    broke_off(malformed, &failed.error)
+}
+
 fn broken(error: &hyper::Error) -> Failure {
-    let flag = if error.is_parse() {
-        ResponseFlag::UpstreamProtocolError
-    } else {
-        ResponseFlag::ConnectionTermination
+    broke_off(error.is_parse(), error)
+}
+
+fn broke_off(malformed: bool, error: &dyn Error) -> Failure {
+    let flag = match malformed {
+        true => ResponseFlag::UpstreamProtocolError,
+        false => ResponseFlag::ConnectionTermination,
     };
     Failure::new(flag, format!("the application broke off: {error}"))
 }

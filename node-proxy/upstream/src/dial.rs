@@ -40,6 +40,14 @@ pub(crate) struct Dialed {
     pub(crate) way: Way,
 }
 
+impl Dialed {
+    /// A connection that is in no tunnel.
+    pub(crate) fn direct(io: BoxedIo) -> Self {
+        let way = Way(None);
+        Self { io, way }
+    }
+}
+
 /// The tunnel that a connection is in; `None`: in none.
 #[derive(Clone, Debug)]
 pub(crate) struct Way(Option<heddle_hbone::client::Tunnel>);

@@ -33,7 +33,10 @@ mod upstream;
 
 pub use body::{Body, BoxError, empty_body, full_body};
 pub use error::{Broken, ConnectError, DialError, Progress, RequestError};
-pub use http::{Http1Error, RESPONSE_HEADER_BYTES, http1_client, http2_client};
+pub use http::{
+    Http1Connection, Http1Error, KeptHttp1, RESPONSE_HEADER_BYTES, Unanswered, http1_client,
+    http2_client,
+};
 pub use origin::Origin;
 pub use settings::UpstreamSettings;
 pub use target::{Answer, BoxedIo, Connected, Destination, Io, Target};

@@ -50,12 +50,25 @@ impl From<WrongLength> for Http1Error {
 }
 
 /// A request that was not answered.
-pub(crate) struct Unanswered {
+#[derive(Debug)]
+pub struct Unanswered {
     /// The request; of its body, what was not sent.
-    pub(crate) request: Request<Body>,
+    pub request: Request<Body>,
     /// Not one byte of it was sent.
-    pub(crate) unsent: bool,
-    pub(crate) error: Http1Error,
+    pub unsent: bool,
+    /// Why.
+    pub error: Http1Error,
+    /// It had no body, and sending it twice has the effect of sending it once (RFC 9110 section 9.2.2).
+    repeatable: bool,
+}
+
+impl Unanswered {
+    /// Whether it may be sent once more. `reused`: its connection had served others before; then it was most likely closed while the request was
+    /// on its way (RFC 9112 section 9.3.1).
+    pub fn may_be_sent_again(&self, reused: bool) -> bool {
+        let died = matches!(self.error, Http1Error::Io(_) | Http1Error::Closed);
+        self.unsent || (reused && self.repeatable && died)
+    }
 }
 
 impl Http1 {
@@ -63,9 +76,10 @@ impl Http1 {
     pub(crate) async fn exchange(
         mut self,
         request: Request<Body>,
-        pending: Pending,
+        pending: Option<Pending>,
     ) -> Result<Response<Body>, Box<Unanswered>> {
         let (parts, body) = request.into_parts();
+        let repeatable = parts.method.is_idempotent() && body.is_end_stream();
         let mut upload = Upload::new(&parts.method, &parts.uri, &parts.headers, body);
         let answered = poll_fn(|cx| self.poll_head(&mut upload, cx)).await;
         let answered = answered.and_then(|head| {
@@ -78,6 +92,7 @@ impl Http1 {
                 unsent: upload.untouched,
                 request: Request::from_parts(parts, upload.body),
                 error,
+                repeatable,
             })),
         }
     }
@@ -126,7 +141,7 @@ impl Http1 {
         mut head: ResponseHead,
         decoder: Decoder,
         upload: Upload,
-        pending: Pending,
+        pending: Option<Pending>,
     ) -> Response<Body> {
         let kept = is_kept(&head, decoder);
         if decoder == Decoder::CHUNKED {
@@ -290,7 +305,8 @@ struct Http1Body {
     /// Told at the poll behind the one that meets it: a server that drops what it has not written when a body fails has written by then what came
     /// before.
     failed: Option<Http1Error>,
-    _pending: Pending,
+    /// Of the load of its endpoint.
+    _pending: Option<Pending>,
 }
 
 impl Http1Body {
@@ -299,7 +315,7 @@ impl Http1Body {
         decoder: Decoder,
         kept: bool,
         upload: Upload,
-        pending: Pending,
+        pending: Option<Pending>,
     ) -> Body {
         let rest = upload.broken.is_none() && !upload.is_done();
         let mut body = Self {

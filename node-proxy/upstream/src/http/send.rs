@@ -19,7 +19,7 @@ use crate::{
     dial::Failure,
     error::http2_error,
     http::{
-        exchange::{Http1Error, Unanswered},
+        exchange::Unanswered,
         form::{self, Protocol},
         http1::Http1,
         http2::{Http2, Http2Body},
@@ -209,10 +209,8 @@ impl Connection {
     ) -> Result<Response<Body>, SendFailure> {
         match self {
             Self::Http1(connection) => {
-                let repeatable =
-                    reused && request.method().is_idempotent() && request.body().is_end_stream();
-                let answered = connection.exchange(request, pending).await;
-                answered.map_err(|failed| unanswered(*failed, repeatable))
+                let answered = connection.exchange(request, Some(pending)).await;
+                answered.map_err(|failed| unanswered(*failed, reused))
             }
             // On the heap: they are larger, and the others need no room for them.
             Self::Upgrade(sender) => Box::pin(upgrade(sender, request, pending)).await,
@@ -256,15 +254,12 @@ async fn http2(
     Ok(response.map(|body| Http2Body::boxed(body, place, pending)))
 }
 
-/// `repeatable`: it has no body, sending it twice has the effect of sending it once (RFC 9110 section 9.2.2), and its connection had served
-/// others before: then it was most likely closed while the request was on its way (RFC 9112 section 9.3.1).
-fn unanswered(failed: Unanswered, repeatable: bool) -> SendFailure {
-    let died = matches!(failed.error, Http1Error::Io(_) | Http1Error::Closed);
+fn unanswered(failed: Unanswered, reused: bool) -> SendFailure {
     let progress = match failed.unsent {
         true => Progress::Unsent,
         false => Progress::Sent,
     };
-    match failed.unsent || (repeatable && died) {
+    match failed.may_be_sent_again(reused) {
         true => SendFailure::Replay(failed.request, progress, failed.error.into()),
         false => SendFailure::Final(progress, failed.error.into()),
     }
