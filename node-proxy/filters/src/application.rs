@@ -55,7 +55,10 @@ impl<A: Application> AppConnection<A> {
 
     /// Sends a request in the version that it has. A kept connection that turns out to be closed is replaced, as long as
     /// nothing of the request was sent, or sending it twice does no harm.
-    pub(crate) async fn send(&self, mut request: Request<Body>) -> Result<Response<Body>, Failure> {
+    pub(crate) async fn send(
+        &self,
+        mut request: Box<Request<Body>>,
+    ) -> Result<Response<Body>, Failure> {
         if request.version() >= Version::HTTP_2 {
             return Box::pin(self.send_http2(request)).await;
         }
@@ -66,7 +69,7 @@ impl<A: Application> AppConnection<A> {
         self.send_http1(request).await
     }
 
-    async fn send_http1(&self, request: Request<Body>) -> Result<Response<Body>, Failure> {
+    async fn send_http1(&self, request: Box<Request<Body>>) -> Result<Response<Body>, Failure> {
         let Some(kept) = self.http1.waiting() else {
             return Box::pin(self.send_on_new(request)).await;
         };
@@ -79,15 +82,15 @@ impl<A: Application> AppConnection<A> {
         }
     }
 
-    async fn send_on_new(&self, request: Request<Body>) -> Result<Response<Body>, Failure> {
+    async fn send_on_new(&self, request: Box<Request<Body>>) -> Result<Response<Body>, Failure> {
         let connection: Http1Connection = self.http1.made(Box::new(self.connect().await?));
         let answered = connection.send(request).await;
         answered.map_err(|failed| unanswered(&failed))
     }
 
     /// A request for another protocol gets a connection of its own, which is the protocol's afterwards (RFC 9110 section 7.8).
-    async fn send_upgrade(&self, request: Request<Body>) -> Result<Response<Body>, Failure> {
-        let response = self.new_upgradable().await?.send_request(request).await;
+    async fn send_upgrade(&self, request: Box<Request<Body>>) -> Result<Response<Body>, Failure> {
+        let response = self.new_upgradable().await?.send_request(*request).await;
         match response {
             Ok(response) => Ok(response.map(boxed)),
             Err(error) => Err(broken(&error)),
@@ -107,7 +110,7 @@ impl<A: Application> AppConnection<A> {
         Ok(sender)
     }
 
-    async fn send_http2(&self, mut request: Request<Body>) -> Result<Response<Body>, Failure> {
+    async fn send_http2(&self, mut request: Box<Request<Body>>) -> Result<Response<Body>, Failure> {
         // The URI says it already; RFC 9113 section 8.3.1.
         request.headers_mut().remove(http::header::HOST);
         let kept = self.http2.borrow().clone();
@@ -115,7 +118,7 @@ impl<A: Application> AppConnection<A> {
             Some(sender) if sender.is_ready() => sender,
             _ => self.new_http2().await?,
         };
-        match sender.send_request(request).await {
+        match sender.send_request(*request).await {
             Ok(response) => Ok(response.map(boxed)),
             Err(error) => Err(broken(&error)),
         }

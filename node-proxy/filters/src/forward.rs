@@ -18,7 +18,7 @@ pub trait Forward {
     fn send(
         &self,
         cluster: &ClusterName,
-        request: Request<Body>,
+        request: Box<Request<Body>>,
     ) -> impl Future<Output = Result<Answer, Failure>>;
 }
 
@@ -32,11 +32,13 @@ pub struct UpstreamForward {
 }
 
 impl Forward for UpstreamForward {
-    async fn send(&self, cluster: &ClusterName, request: Request<Body>) -> Result<Answer, Failure> {
-        Ok(self
-            .upstream
-            .request(&self.origin, cluster, request)
-            .await?)
+    async fn send(
+        &self,
+        cluster: &ClusterName,
+        request: Box<Request<Body>>,
+    ) -> Result<Answer, Failure> {
+        let answer = self.upstream.request(&self.origin, cluster, request);
+        Ok(answer.await?)
     }
 }
 

@@ -80,7 +80,7 @@ pub async fn inbound<A: Application>(
     let body = Counted::around(body, exchange.received());
     match context
         .application
-        .send(Request::from_parts(parts, body))
+        .send(Box::new(Request::from_parts(parts, body)))
         .await
     {
         Ok(response) if response.status() == StatusCode::SWITCHING_PROTOCOLS => {

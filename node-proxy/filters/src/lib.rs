@@ -25,6 +25,7 @@ mod observed;
 mod outbound;
 mod replay;
 mod retry;
+mod sending;
 mod spread;
 mod tries;
 mod upgrade;

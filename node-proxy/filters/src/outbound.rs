@@ -3,9 +3,8 @@
 use std::{net::SocketAddr, sync::Arc};
 
 use heddle_config::SharedConfig;
-use heddle_routing::{Action, DirectResponse, Redirect, Route, WeightedCluster};
+use heddle_routing::{Action, DirectResponse, Redirect, Route};
 use heddle_telemetry::{Direction, Metrics, ResponseFlag};
-use heddle_upstream::Answer;
 use http::{HeaderValue, Method, Request, Response, StatusCode, header, request::Parts};
 use tokio::time::Instant;
 
@@ -15,9 +14,8 @@ use crate::{
     exchange::Exchange,
     forwarded, hop,
     observed::Observed,
-    spread,
-    tries::Plan,
-    upgrade::{self, Wanted},
+    sending::{Asked, Sending},
+    upgrade::Wanted,
 };
 
 /// What all requests of one connection have in common.
@@ -40,39 +38,14 @@ pub struct Outbound<F> {
     pub metrics: Arc<Metrics>,
 }
 
-/// What is remembered of a request that is sent away.
-struct Asked {
-    grpc: bool,
-    wanted: Option<Wanted>,
-}
-
 /// Answers one request.
 pub async fn outbound<F: Forward>(context: &Outbound<F>, request: Request<Body>) -> Response<Body> {
-    let (mut parts, body) = request.into_parts();
-    let mut exchange = Exchange::begin(
-        context.direction,
-        &context.client,
-        Arc::clone(&context.metrics),
-        &parts,
-    );
-    exchange.entry.destination.address = Some(context.asked);
-    let asked = Asked {
-        grpc: answer::is_grpc(&parts.headers),
-        wanted: take_upgrade(&mut parts),
-    };
-    if let Err(failure) = admit(&mut parts, context.asked) {
-        return refuse(exchange, &failure, asked.grpc);
-    }
-    prepare(&mut parts, context, &asked);
-    exchange.identified(&parts);
-    let body = Counted::around(body, exchange.received());
-    match find_route(context, &parts) {
-        Ok(route) => {
-            exchange.routed(&route);
-            let request = Request::from_parts(parts, body);
-            context.act(&route, request, asked, exchange).await
+    match context.decide(request) {
+        Ok((sending, request)) => {
+            let (forward, tunnels) = (&context.forward, &context.tunnels);
+            sending.send(forward, request, tunnels).await
         }
-        Err(failure) => refuse(exchange, &failure, asked.grpc),
+        Err(answer) => *answer,
     }
 }
 
@@ -152,37 +125,58 @@ pub(crate) fn observe(
     response.map(|body| boxed(Observed::new(body, exchange, deadline)))
 }
 
-impl<F: Forward> Outbound<F> {
-    async fn act(
+/// A request that goes on, or the answer to one that does not.
+type Decided = Result<(Box<Sending>, Box<Request<Body>>), Box<Response<Body>>>;
+
+impl<F> Outbound<F> {
+    /// All that takes no time: who asks for what, and what is done with it.
+    fn decide(&self, request: Request<Body>) -> Decided {
+        let (mut parts, body) = request.into_parts();
+        let metrics = Arc::clone(&self.metrics);
+        let mut exchange = Exchange::begin(self.direction, &self.client, metrics, &parts);
+        exchange.entry.destination.address = Some(self.asked);
+        let asked = Asked {
+            grpc: answer::is_grpc(&parts.headers),
+            wanted: take_upgrade(&mut parts),
+        };
+        if let Err(failure) = admit(&mut parts, self.asked) {
+            return Err(refuse(exchange, &failure, asked.grpc).into());
+        }
+        prepare(&mut parts, self, &asked);
+        exchange.identified(&parts);
+        let body = Counted::around(body, exchange.received());
+        match find_route(self, &parts) {
+            Ok(route) => {
+                exchange.routed(&route);
+                self.act(route, parts, body, asked, exchange)
+            }
+            Err(failure) => Err(refuse(exchange, &failure, asked.grpc).into()),
+        }
+    }
+
+    fn act(
         &self,
-        route: &Route,
-        request: Request<Body>,
+        route: Arc<Route>,
+        parts: Parts,
+        body: Body,
         asked: Asked,
         mut exchange: Box<Exchange>,
-    ) -> Response<Body> {
-        match &route.action {
+    ) -> Decided {
+        let mut response = match &route.action {
             Action::Forward(forward) => {
-                let cluster = spread::share_of(&forward.clusters);
-                self.forward(route, forward, cluster, request, asked, exchange)
-                    .await
+                let forward = Arc::clone(forward);
+                let sending = Sending::new(route, forward, asked, exchange)?;
+                return sending.rewritten(parts, body);
             }
-            Action::Redirect(redirect) => {
-                let (parts, _) = request.into_parts();
-                let mut response = self.redirect(route, redirect, &parts);
-                route.response_headers.apply(response.headers_mut());
-                exchange.status(response.status());
-                observe(response, exchange, None)
-            }
-            Action::Respond(direct) => {
-                let mut response = respond(direct);
-                route.response_headers.apply(response.headers_mut());
-                exchange.status(response.status());
-                if response.status().is_server_error() {
-                    exchange.fail(ResponseFlag::NoCluster, "the route has no usable backend");
-                }
-                observe(response, exchange, None)
-            }
+            Action::Redirect(redirect) => self.redirect(&route, redirect, &parts),
+            Action::Respond(direct) => respond(direct),
+        };
+        route.response_headers.apply(response.headers_mut());
+        exchange.status(response.status());
+        if matches!(route.action, Action::Respond(_)) && response.status().is_server_error() {
+            exchange.fail(ResponseFlag::NoCluster, "the route has no usable backend");
         }
+        Err(observe(response, exchange, None).into())
     }
 
     fn redirect(&self, route: &Route, redirect: &Redirect, parts: &Parts) -> Response<Body> {
@@ -197,89 +191,6 @@ impl<F: Forward> Outbound<F> {
             _ => *response.status_mut() = StatusCode::INTERNAL_SERVER_ERROR,
         }
         response
-    }
-
-    async fn forward(
-        &self,
-        route: &Route,
-        forward: &heddle_routing::Forward,
-        weighted: &WeightedCluster,
-        request: Request<Body>,
-        asked: Asked,
-        mut exchange: Box<Exchange>,
-    ) -> Response<Body> {
-        let Some(cluster) = &weighted.cluster else {
-            exchange.fail(
-                ResponseFlag::NoCluster,
-                "a backend of the route does not exist",
-            );
-            exchange.status(StatusCode::INTERNAL_SERVER_ERROR);
-            let response = answer::answer(
-                StatusCode::INTERNAL_SERVER_ERROR,
-                "a backend of the route does not exist",
-                asked.grpc,
-            );
-            return observe(response, exchange, None);
-        };
-        exchange.service(cluster);
-        let (mut parts, body) = request.into_parts();
-        // Answers of the proxy's own get the route's header changes too, as Envoy's do.
-        let refused = |exchange, failure: &Failure| {
-            let mut response = refuse(exchange, failure, asked.grpc);
-            weighted.response_headers.apply(response.headers_mut());
-            route.response_headers.apply(response.headers_mut());
-            response
-        };
-        if let Err(failure) = rewrite(route, forward, weighted, &mut parts) {
-            return refused(exchange, &failure);
-        }
-        let deadline = forward.timeout.map(|limit| exchange.started + limit);
-        let plan = Plan {
-            cluster,
-            // An upgrade cannot be tried again: its connection is spent.
-            retry: forward.retry.as_ref().filter(|_| asked.wanted.is_none()),
-            deadline,
-        };
-        match plan.run(&self.forward, parts, body, &mut exchange).await {
-            Ok(reply) => {
-                exchange.target(&reply.target);
-                self.pass_back(route, weighted, reply, asked, exchange, deadline)
-            }
-            Err(failure) => refused(exchange, &failure),
-        }
-    }
-
-    fn pass_back(
-        &self,
-        route: &Route,
-        weighted: &WeightedCluster,
-        reply: Answer,
-        asked: Asked,
-        mut exchange: Box<Exchange>,
-        deadline: Option<Instant>,
-    ) -> Response<Body> {
-        let mut response = reply.response;
-        if response.status() == StatusCode::SWITCHING_PROTOCOLS {
-            return match upgrade::switch(response, asked.wanted, exchange, &self.tunnels) {
-                Ok(mut response) => {
-                    weighted.response_headers.apply(response.headers_mut());
-                    route.response_headers.apply(response.headers_mut());
-                    response
-                }
-                Err(mut exchange) => {
-                    exchange.status(StatusCode::BAD_GATEWAY);
-                    let response =
-                        answer::answer(StatusCode::BAD_GATEWAY, "unexpected answer", asked.grpc);
-                    observe(response, exchange, None)
-                }
-            };
-        }
-        hop::remove(response.headers_mut());
-        weighted.response_headers.apply(response.headers_mut());
-        route.response_headers.apply(response.headers_mut());
-        *response.version_mut() = http::Version::default();
-        exchange.status(response.status());
-        observe(response, exchange, deadline)
     }
 }
 
@@ -297,32 +208,4 @@ fn respond(direct: &DirectResponse) -> Response<Body> {
             .insert(header::CONTENT_TYPE, HeaderValue::from_static("text/plain"));
     }
     response
-}
-
-/// Changes the request as its route says, in Envoy's order: the cluster's header changes, the route's, host, path.
-fn rewrite(
-    route: &Route,
-    forward: &heddle_routing::Forward,
-    weighted: &WeightedCluster,
-    parts: &mut Parts,
-) -> Result<(), Failure> {
-    let host = parts.headers.get(header::HOST).cloned();
-    weighted.request_headers.apply(&mut parts.headers);
-    route.request_headers.apply(&mut parts.headers);
-    // The host is the rewrite's business alone: headers changes must not part it from the URI.
-    if let Some(host) = host {
-        parts.headers.insert(header::HOST, host);
-    }
-    let invalid =
-        |reason: String| Failure::new(ResponseFlag::Internal, format!("{}: {reason}", route.name));
-    let path = forward
-        .path_and_query(&route.matches, &parts.uri)
-        .map_err(|error| invalid(error.to_string()))?;
-    if let Some(host) = &forward.host_rewrite {
-        authority::replace(parts, host).map_err(|error| invalid(error.to_string()))?;
-    }
-    if let Some(path) = path {
-        authority::replace_path(parts, path);
-    }
-    Ok(())
 }

@@ -1,6 +1,6 @@
 //! Numbers for choosing by weight.
 
-use std::{cell::RefCell, collections::HashMap};
+use std::{cell::RefCell, collections::HashMap, sync::Arc};
 
 use heddle_routing::{WeightedCluster, WeightedClusters};
 
@@ -26,7 +26,7 @@ fn number(split: &WeightedClusters) -> u64 {
 }
 
 /// The cluster whose turn it is on this worker.
-pub fn share_of(split: &WeightedClusters) -> &WeightedCluster {
+pub fn share_of(split: &WeightedClusters) -> &Arc<WeightedCluster> {
     let mut all = split.iter();
     match (all.next(), all.next()) {
         (Some(only), None) => only,

@@ -6,7 +6,7 @@ use heddle_config::ClusterName;
 use heddle_routing::RetryPolicy;
 use heddle_telemetry::ResponseFlag;
 use heddle_upstream::{Answer, Progress};
-use http::{Request, request::Parts};
+use http::Request;
 use tokio::time::{Instant, sleep_until, timeout_at};
 
 use crate::{
@@ -29,34 +29,31 @@ impl Plan<'_> {
     pub(crate) async fn run<F: Forward>(
         &self,
         forward: &F,
-        head: Parts,
-        body: Body,
+        request: Box<Request<Body>>,
         exchange: &mut Exchange,
     ) -> Result<Answer, Failure> {
         let Some(policy) = self.retry.filter(|policy| policy.retries > 0) else {
             exchange.entry.attempts += 1;
             let per_try = self.retry.and_then(|policy| policy.per_try_timeout);
-            return self
-                .once(forward, per_try, Request::from_parts(head, body))
-                .await;
+            return self.once(forward, per_try, request).await;
         };
         // On the heap: a request that is not to be tried again needs no room for it.
-        Box::pin(self.repeatedly(policy, forward, head, body, exchange)).await
+        Box::pin(self.repeatedly(policy, forward, request, exchange)).await
     }
 
     async fn repeatedly<F: Forward>(
         &self,
         policy: &RetryPolicy,
         forward: &F,
-        head: Parts,
-        body: Body,
+        request: Box<Request<Body>>,
         exchange: &mut Exchange,
     ) -> Result<Answer, Failure> {
+        let (head, body) = request.into_parts();
         let body = Replay::new(body, KEPT);
         let mut retries = 0;
         loop {
             exchange.entry.attempts += 1;
-            let request = Request::from_parts(head.clone(), body.next_try());
+            let request = Box::new(Request::from_parts(head.clone(), body.next_try()));
             let result = self.once(forward, policy.per_try_timeout, request).await;
             let outcome = Outcome::of(&result.as_ref().map(|reply| &reply.response));
             if !is_retriable(&policy.on, outcome) || self.is_over() || !body.is_whole() {
@@ -77,7 +74,7 @@ impl Plan<'_> {
         &self,
         forward: &F,
         per_try: Option<Duration>,
-        request: Request<Body>,
+        request: Box<Request<Body>>,
     ) -> Result<Answer, Failure> {
         let mut send = pin!(forward.send(self.cluster, request));
         let try_ends = per_try.map(|limit| Instant::now() + limit);

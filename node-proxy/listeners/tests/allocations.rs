@@ -114,13 +114,13 @@ fn configuration(listener: SocketAddr, application: SocketAddr) -> ProxyConfig {
             headers: Vec::new(),
             query: Vec::new(),
         },
-        action: Action::Forward(Forward {
+        action: Action::Forward(Arc::new(Forward {
             clusters: WeightedClusters::new(vec![share]).expect("a cluster"),
             path_rewrite: None,
             host_rewrite: None,
             timeout: None,
             retry: None,
-        }),
+        })),
         request_headers: HeaderOps::default(),
         response_headers: HeaderOps::default(),
     };

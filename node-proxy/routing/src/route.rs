@@ -136,7 +136,7 @@ pub struct QueryMatcher {
 #[derive(Clone, Debug)]
 pub enum Action {
     /// Send it on.
-    Forward(Forward),
+    Forward(Arc<Forward>),
     /// Answer with a redirect.
     Redirect(Redirect),
     /// Answer at once.
@@ -161,7 +161,7 @@ pub struct Forward {
 /// Clusters and their shares.
 #[derive(Clone, Debug)]
 pub struct WeightedClusters {
-    clusters: Vec<WeightedCluster>,
+    clusters: Vec<Arc<WeightedCluster>>,
     total: u64,
 }
 
@@ -182,17 +182,18 @@ impl WeightedClusters {
     /// Needs at least one positive weight.
     pub fn new(clusters: Vec<WeightedCluster>) -> Option<Self> {
         let total = clusters.iter().map(|c| u64::from(c.weight)).sum();
+        let clusters = clusters.into_iter().map(Arc::new).collect();
         (total > 0).then_some(Self { clusters, total })
     }
 
     /// All of them.
-    pub fn iter(&self) -> std::slice::Iter<'_, WeightedCluster> {
+    pub fn iter(&self) -> std::slice::Iter<'_, Arc<WeightedCluster>> {
         self.clusters.iter()
     }
 
     /// Picks by a number of the full range. Numbers that are spread evenly over that range (random, or better) are spread over
     /// the clusters by their weights.
-    pub fn pick(&self, number: u64) -> &WeightedCluster {
+    pub fn pick(&self, number: u64) -> &Arc<WeightedCluster> {
         // number / 2⁶⁴ × total, which is below the total.
         let mut point = ((u128::from(number) * u128::from(self.total)) >> 64) as u64;
         for cluster in &self.clusters {

@@ -123,7 +123,7 @@ impl Upstream {
         &self,
         from: &Origin,
         cluster: &ClusterName,
-        request: http::Request<Body>,
+        request: Box<http::Request<Body>>,
     ) -> Result<Answer, RequestError> {
         self.sweep_from_now_on();
         self.send(from, cluster, request).await

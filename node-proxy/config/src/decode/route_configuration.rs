@@ -178,7 +178,10 @@ fn route(wire: &WireRoute, level: &Level<'_>) -> Decoded<Route> {
 
 fn action(action: Option<&WireAction>, level: &Level<'_>) -> Decoded<Action> {
     match action {
-        Some(WireAction::Route(to)) => Ok(Action::Forward(forward(to, level.retry).at("route")?)),
+        Some(WireAction::Route(to)) => {
+            let forward = forward(to, level.retry).at("route")?;
+            Ok(Action::Forward(forward.into()))
+        }
         Some(WireAction::Redirect(to)) => Ok(Action::Redirect(redirect(to).at("redirect")?)),
         Some(WireAction::DirectResponse(answer)) => Ok(Action::Respond(
             direct_response(answer).at("direct_response")?,

@@ -23,7 +23,7 @@ fn append(name: &'static str, value: &'static str) -> HeaderOp {
 async fn a_request_is_sent_to_the_routes_cluster_with_an_absolute_uri() {
     let script = Script::default().answers(200, "hello");
     let world = World::new(
-        vec![route(prefix("/"), Action::Forward(forward()))],
+        vec![route(prefix("/"), Action::Forward(forward().into()))],
         &script,
     );
     let answer = world.ask(get("/a?b=c")).await;
@@ -39,7 +39,7 @@ async fn a_request_is_sent_to_the_routes_cluster_with_an_absolute_uri() {
 async fn without_a_route_the_answer_is_404() {
     let script = Script::default();
     let world = World::new(
-        vec![route(prefix("/a"), Action::Forward(forward()))],
+        vec![route(prefix("/a"), Action::Forward(forward().into()))],
         &script,
     );
     assert_eq!(world.ask(get("/b")).await.status, 404);
@@ -59,7 +59,7 @@ async fn connect_and_requests_without_host_are_refused() {
 async fn a_target_that_is_a_host_alone_or_of_another_scheme_is_refused() {
     let script = Script::default().answers(200, "");
     let world = World::new(
-        vec![route(prefix("/"), Action::Forward(forward()))],
+        vec![route(prefix("/"), Action::Forward(forward().into()))],
         &script,
     );
     for target in ["other", "other:80", "ftp://cart/"] {
@@ -111,7 +111,7 @@ async fn headers_change_by_cluster_then_by_route_and_host_and_path_are_rewritten
     action.clusters = WeightedClusters::new(vec![cluster]).unwrap();
     action.path_rewrite = Some(PathRewrite::Prefix("/v2".into()));
     action.host_rewrite = Some("v2.example".into());
-    let mut route = route(prefix("/api"), Action::Forward(action));
+    let mut route = route(prefix("/api"), Action::Forward(action.into()));
     route.request_headers = HeaderOps(vec![
         append("x-order", "route"),
         HeaderOp::Set(http::header::HOST, HeaderValue::from_static("evil")),
@@ -147,7 +147,10 @@ async fn weights_split_the_requests_and_a_missing_backends_share_is_500() {
     for _ in 0..400 {
         script = script.answers(200, "");
     }
-    let world = World::new(vec![route(prefix("/"), Action::Forward(action))], &script);
+    let world = World::new(
+        vec![route(prefix("/"), Action::Forward(action.into()))],
+        &script,
+    );
     let mut failed = 0;
     for _ in 0..400 {
         let status = world.ask(get("/")).await.status;
@@ -176,7 +179,7 @@ async fn failures_become_statuses_with_the_reason_and_a_flag() {
     ] {
         let script = Script::default().fails(Failure::new(flag, "because"));
         let world = World::new(
-            vec![route(prefix("/"), Action::Forward(forward()))],
+            vec![route(prefix("/"), Action::Forward(forward().into()))],
             &script,
         );
         let answer = world.ask(get("/")).await;
@@ -192,7 +195,7 @@ async fn failures_become_statuses_with_the_reason_and_a_flag() {
 async fn an_answer_of_the_proxys_own_gets_the_routes_header_changes() {
     let refused = Failure::new(ResponseFlag::ConnectFailure, "because");
     let script = Script::default().fails(refused);
-    let mut route = route(prefix("/"), Action::Forward(forward()));
+    let mut route = route(prefix("/"), Action::Forward(forward().into()));
     route.response_headers = HeaderOps(vec![append("x-order", "route")]);
     let world = World::new(vec![route], &script);
     let answer = world.ask(get("/")).await;
@@ -223,7 +226,7 @@ async fn trailers_pass_both_ways() {
         })
     }));
     let world = World::new(
-        vec![route(prefix("/"), Action::Forward(forward()))],
+        vec![route(prefix("/"), Action::Forward(forward().into()))],
         &script,
     );
     let mut request = get("/");
@@ -253,7 +256,7 @@ async fn what_concerns_one_connection_is_not_passed_on() {
         })
     }));
     let world = World::new(
-        vec![route(prefix("/"), Action::Forward(forward()))],
+        vec![route(prefix("/"), Action::Forward(forward().into()))],
         &script,
     );
     let mut request = get("/");
@@ -275,7 +278,7 @@ async fn what_concerns_one_connection_is_not_passed_on() {
 async fn a_client_that_goes_away_is_recorded_as_such() {
     let script = Script::default().hangs();
     let world = World::new(
-        vec![route(prefix("/"), Action::Forward(forward()))],
+        vec![route(prefix("/"), Action::Forward(forward().into()))],
         &script,
     );
     {
@@ -292,6 +295,6 @@ async fn a_removed_route_table_is_no_route_and_a_new_one_counts_for_the_next_req
     let shared = config(vec![]);
     let world = World::of(Arc::clone(&shared), &script, Direction::Gateway);
     assert_eq!(world.ask(get("/")).await.status, 404);
-    shared.store(config(vec![route(prefix("/"), Action::Forward(forward()))]).load_full());
+    shared.store(config(vec![route(prefix("/"), Action::Forward(forward().into()))]).load_full());
     assert_eq!(world.ask(get("/")).await.status, 200);
 }

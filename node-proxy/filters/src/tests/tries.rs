@@ -14,7 +14,10 @@ use crate::{Body, Failure, boxed, outbound, replay::KEPT};
 fn world(script: &Script, change: impl FnOnce(&mut heddle_routing::Forward)) -> World {
     let mut action = forward();
     change(&mut action);
-    World::new(vec![route(prefix("/"), Action::Forward(action))], script)
+    World::new(
+        vec![route(prefix("/"), Action::Forward(action.into()))],
+        script,
+    )
 }
 
 fn retry(retries: u32) -> RetryPolicy {

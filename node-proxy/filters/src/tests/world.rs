@@ -96,11 +96,11 @@ impl Forward for Script {
     async fn send(
         &self,
         cluster: &ClusterName,
-        mut request: Request<Body>,
+        mut request: Box<Request<Body>>,
     ) -> Result<Answer, Failure> {
         request.extensions_mut().insert(Arc::clone(cluster));
         let step = self.steps.borrow_mut().pop_front();
-        step.expect("one try more than expected")(request).await
+        step.expect("one try more than expected")(*request).await
     }
 }
 

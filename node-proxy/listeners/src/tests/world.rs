@@ -204,13 +204,13 @@ fn one_route() -> RouteTable {
             headers: Vec::new(),
             query: Vec::new(),
         },
-        action: Action::Forward(heddle_routing::Forward {
+        action: Action::Forward(Arc::new(heddle_routing::Forward {
             clusters: WeightedClusters::new(vec![cluster]).unwrap(),
             path_rewrite: None,
             host_rewrite: None,
             timeout: None,
             retry: None,
-        }),
+        })),
         request_headers: HeaderOps::default(),
         response_headers: HeaderOps::default(),
     };
@@ -323,9 +323,9 @@ pub(super) fn target() -> Target {
 }
 
 impl Forward for Upstream {
-    async fn send(&self, _: &ClusterName, request: Request<Body>) -> Result<Answer, Failure> {
+    async fn send(&self, _: &ClusterName, request: Box<Request<Body>>) -> Result<Answer, Failure> {
         self.requests.set(self.requests.get() + 1);
-        (self.on_request)(request).await.map(|response| Answer {
+        (self.on_request)(*request).await.map(|response| Answer {
             response,
             target: target(),
         })

@@ -53,7 +53,7 @@ impl From<WrongLength> for Http1Error {
 #[derive(Debug)]
 pub struct Unanswered {
     /// The request; of its body, what was not sent.
-    pub request: Request<Body>,
+    pub request: Box<Request<Body>>,
     /// Not one byte of it was sent.
     pub unsent: bool,
     /// Why.
@@ -75,25 +75,28 @@ impl Http1 {
     /// Sends a request that has the form of HTTP/1.1, and returns when the response's head is there.
     pub(crate) async fn exchange(
         mut self,
-        request: Request<Body>,
+        mut request: Box<Request<Body>>,
         pending: Option<Pending>,
     ) -> Result<Response<Body>, Box<Unanswered>> {
-        let (parts, body) = request.into_parts();
-        let repeatable = parts.method.is_idempotent() && body.is_end_stream();
-        let mut upload = Upload::new(&parts.method, &parts.uri, &parts.headers, body);
+        let body = std::mem::replace(request.body_mut(), empty_body());
+        let repeatable = request.method().is_idempotent() && body.is_end_stream();
+        let mut upload = Upload::new(&request, body);
         let answered = poll_fn(|cx| self.poll_head(&mut upload, cx)).await;
         let answered = answered.and_then(|head| {
-            let decoder = decoder(&parts.method, &head)?;
+            let decoder = decoder(request.method(), &head)?;
             Ok((head, decoder))
         });
         match answered {
             Ok((head, decoder)) => Ok(self.response(head, decoder, upload, pending)),
-            Err(error) => Err(Box::new(Unanswered {
-                unsent: upload.untouched,
-                request: Request::from_parts(parts, upload.body),
-                error,
-                repeatable,
-            })),
+            Err(error) => {
+                *request.body_mut() = upload.body;
+                Err(Box::new(Unanswered {
+                    request,
+                    unsent: upload.untouched,
+                    error,
+                    repeatable,
+                }))
+            }
         }
     }
 
@@ -215,7 +218,8 @@ struct Upload {
 }
 
 impl Upload {
-    fn new(method: &Method, uri: &http::Uri, headers: &HeaderMap, body: Body) -> Self {
+    fn new(head: &Request<Body>, body: Body) -> Self {
+        let (method, uri, headers) = (head.method(), head.uri(), head.headers());
         let ended = body.is_end_stream();
         let encoder = match (ended, content_length(headers), body.size_hint().exact()) {
             (true, ..) => Encoder::None,

@@ -46,7 +46,10 @@ impl Http1Connection {
     ///
     /// # Errors
     /// There is no response.
-    pub async fn send(self, request: Request<Body>) -> Result<Response<Body>, Box<Unanswered>> {
+    pub async fn send(
+        self,
+        request: Box<Request<Body>>,
+    ) -> Result<Response<Body>, Box<Unanswered>> {
         self.0.exchange(request, None).await
     }
 }

@@ -40,7 +40,7 @@ const MOST_REPLAYS: u32 = 3;
 /// Why a request was not answered.
 enum SendFailure {
     /// The request can be sent again: it was not sent, or sending it twice does no harm.
-    Replay(Request<Body>, Progress, Broken),
+    Replay(Box<Request<Body>>, Progress, Broken),
     /// It may have had an effect, or cannot be repeated here.
     Final(Progress, Broken),
 }
@@ -64,7 +64,7 @@ impl Upstream {
         &self,
         from: &Origin,
         cluster: &ClusterName,
-        mut request: Request<Body>,
+        mut request: Box<Request<Body>>,
     ) -> Result<Answer, RequestError> {
         let mut attempts = self.attempts(cluster)?;
         let protocol = form::protocol(attempts.cluster.http, &request)?;
@@ -203,7 +203,7 @@ impl Upstream {
 impl Connection {
     async fn send(
         self,
-        request: Request<Body>,
+        request: Box<Request<Body>>,
         reused: bool,
         pending: Pending,
     ) -> Result<Response<Body>, SendFailure> {
@@ -213,8 +213,8 @@ impl Connection {
                 answered.map_err(|failed| unanswered(*failed, reused))
             }
             // On the heap: they are larger, and the others need no room for them.
-            Self::Upgrade(sender) => Box::pin(upgrade(sender, request, pending)).await,
-            Self::Http2(place) => Box::pin(http2(place, request, reused, pending)).await,
+            Self::Upgrade(sender) => Box::pin(upgrade(sender, *request, pending)).await,
+            Self::Http2(place) => Box::pin(http2(place, *request, reused, pending)).await,
         }
     }
 }
@@ -284,7 +284,11 @@ impl Copy {
 
     fn failure(self, mut error: TrySendError<Request<Body>>) -> SendFailure {
         if let Some(request) = error.take_message() {
-            return SendFailure::Replay(request, Progress::Unsent, error.into_error().into());
+            return SendFailure::Replay(
+                request.into(),
+                Progress::Unsent,
+                error.into_error().into(),
+            );
         }
         let error = error.into_error();
         let progress = match was_not_processed(&error) {
@@ -294,7 +298,7 @@ impl Copy {
         match self.head {
             Some(head) if progress == Progress::Refused || (self.repeatable && died(&error)) => {
                 let again = Request::from_parts(head, empty_body());
-                SendFailure::Replay(again, progress, error.into())
+                SendFailure::Replay(again.into(), progress, error.into())
             }
             _ => SendFailure::Final(progress, error.into()),
         }

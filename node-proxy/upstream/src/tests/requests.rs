@@ -38,7 +38,7 @@ impl World {
         request: Request<Body>,
     ) -> Result<Answer, RequestError> {
         self.upstream
-            .request(origin, &ClusterName::from("c"), request)
+            .request(origin, &ClusterName::from("c"), request.into())
             .await
     }
 }
@@ -284,7 +284,7 @@ async fn requests_to_the_mesh_go_through_tunnels_and_are_pooled_there() {
         for version in [Version::HTTP_11, Version::HTTP_2] {
             for _ in 0..5 {
                 let answer = upstream
-                    .request(&world.origin, &ClusterName::from("c"), get(version))
+                    .request(&world.origin, &ClusterName::from("c"), get(version).into())
                     .await;
                 let answer = answer.expect("answered");
                 assert!(answer.target.mtls);
@@ -322,7 +322,7 @@ async fn a_pooled_connection_is_not_used_again_once_its_tunnel_goes_away() {
             let (server, gate, upstream) = through_a_gate(&world).await;
             let ask = async || {
                 let cluster = ClusterName::from("c");
-                let answer = upstream.request(&world.origin, &cluster, get(version));
+                let answer = upstream.request(&world.origin, &cluster, get(version).into());
                 read(answer.await.expect("answered")).await
             };
             ask().await;

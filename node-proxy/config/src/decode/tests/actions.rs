@@ -45,7 +45,7 @@ fn action(wire: WireAction) -> Action {
 #[track_caller]
 fn forward(wire: RouteAction) -> Forward {
     match action(WireAction::Route(wire)) {
-        Action::Forward(forward) => forward,
+        Action::Forward(forward) => Forward::clone(&forward),
         other => panic!("{other:?}"),
     }
 }

@@ -33,7 +33,7 @@ fn shares(protocol: &BoundProtocol) -> Vec<(String, u32)> {
     };
     let share =
         |c: &heddle_routing::WeightedCluster| (c.cluster.as_deref().unwrap().into(), c.weight);
-    clusters.iter().map(share).collect()
+    clusters.iter().map(|c| share(c)).collect()
 }
 
 #[test]

@@ -1,0 +1,179 @@
+//! A request on its way to a cluster, and its answer back.
+
+use std::sync::Arc;
+
+use heddle_config::ClusterName;
+use heddle_routing::{Route, WeightedCluster};
+use heddle_telemetry::ResponseFlag;
+use heddle_upstream::Answer;
+use http::{Request, Response, StatusCode, header, request::Parts};
+use tokio::time::Instant;
+
+use crate::{
+    Body, Failure, Forward, OpenTunnel, answer, authority,
+    exchange::Exchange,
+    hop,
+    outbound::{observe, refuse},
+    spread,
+    tries::Plan,
+    upgrade::{self, Wanted},
+};
+
+/// What the client can take for an answer.
+pub(crate) struct Asked {
+    pub(crate) grpc: bool,
+    pub(crate) wanted: Option<Wanted>,
+}
+
+/// What is remembered of a request that is sent on.
+pub(crate) struct Sending {
+    route: Arc<Route>,
+    forward: Arc<heddle_routing::Forward>,
+    share: Arc<WeightedCluster>,
+    cluster: ClusterName,
+    asked: Asked,
+    exchange: Box<Exchange>,
+}
+
+impl Sending {
+    /// Chooses the cluster. `Err`: there is none; the answer says so.
+    pub(crate) fn new(
+        route: Arc<Route>,
+        forward: Arc<heddle_routing::Forward>,
+        asked: Asked,
+        mut exchange: Box<Exchange>,
+    ) -> Result<Box<Self>, Box<Response<Body>>> {
+        const ABSENT: &str = "a backend of the route does not exist";
+        let share = Arc::clone(spread::share_of(&forward.clusters));
+        let Some(cluster) = share.cluster.clone() else {
+            exchange.fail(ResponseFlag::NoCluster, ABSENT);
+            exchange.status(StatusCode::INTERNAL_SERVER_ERROR);
+            let response = answer::answer(StatusCode::INTERNAL_SERVER_ERROR, ABSENT, asked.grpc);
+            return Err(observe(response, exchange, None).into());
+        };
+        exchange.service(&cluster);
+        Ok(Box::new(Self {
+            route,
+            forward,
+            share,
+            cluster,
+            asked,
+            exchange,
+        }))
+    }
+
+    /// Changes the request as its route says. It goes on in one piece of memory: each function that hands it on would have room for it twice.
+    pub(crate) fn rewritten(
+        self: Box<Self>,
+        mut parts: Parts,
+        body: Body,
+    ) -> Result<(Box<Self>, Box<Request<Body>>), Box<Response<Body>>> {
+        match rewrite(&self.route, &self.forward, &self.share, &mut parts) {
+            Ok(()) => Ok((self, Box::new(Request::from_parts(parts, body)))),
+            Err(failure) => Err(self.refused(&failure).into()),
+        }
+    }
+
+    /// Sends the request, and gives the answer the form that the client gets.
+    pub(crate) async fn send<F: Forward>(
+        mut self: Box<Self>,
+        forward: &F,
+        request: Box<Request<Body>>,
+        tunnels: &OpenTunnel,
+    ) -> Response<Body> {
+        let deadline = self
+            .forward
+            .timeout
+            .map(|limit| self.exchange.started + limit);
+        let plan = Plan {
+            cluster: &self.cluster,
+            // An upgrade cannot be tried again: its connection is spent.
+            retry: match self.asked.wanted {
+                Some(_) => None,
+                None => self.forward.retry.as_ref(),
+            },
+            deadline,
+        };
+        match plan.run(forward, request, &mut self.exchange).await {
+            Ok(reply) => self.pass_back(reply, deadline, tunnels),
+            Err(failure) => self.refused(&failure),
+        }
+    }
+
+    /// Answers of the proxy's own get the route's header changes too, as Envoy's do.
+    fn refused(self: Box<Self>, failure: &Failure) -> Response<Body> {
+        let mut response = refuse(self.exchange, failure, self.asked.grpc);
+        changes(&self.route, &self.share, &mut response);
+        response
+    }
+
+    fn pass_back(
+        mut self: Box<Self>,
+        reply: Answer,
+        deadline: Option<Instant>,
+        tunnels: &OpenTunnel,
+    ) -> Response<Body> {
+        self.exchange.target(&reply.target);
+        let mut response = reply.response;
+        if response.status() == StatusCode::SWITCHING_PROTOCOLS {
+            return self.switch(response, tunnels);
+        }
+        hop::remove(response.headers_mut());
+        changes(&self.route, &self.share, &mut response);
+        *response.version_mut() = http::Version::default();
+        self.exchange.status(response.status());
+        observe(response, self.exchange, deadline)
+    }
+
+    fn switch(self: Box<Self>, response: Response<Body>, tunnels: &OpenTunnel) -> Response<Body> {
+        let Self {
+            asked, exchange, ..
+        } = *self;
+        match upgrade::switch(response, asked.wanted, exchange, tunnels) {
+            Ok(mut response) => {
+                changes(&self.route, &self.share, &mut response);
+                response
+            }
+            Err(mut exchange) => {
+                exchange.status(StatusCode::BAD_GATEWAY);
+                let response =
+                    answer::answer(StatusCode::BAD_GATEWAY, "unexpected answer", asked.grpc);
+                observe(response, exchange, None)
+            }
+        }
+    }
+}
+
+/// The header changes of the cluster and of the route.
+fn changes(route: &Route, share: &WeightedCluster, response: &mut Response<Body>) {
+    share.response_headers.apply(response.headers_mut());
+    route.response_headers.apply(response.headers_mut());
+}
+
+/// Changes the request as its route says, in Envoy's order: the cluster's header changes, the route's, host, path.
+fn rewrite(
+    route: &Route,
+    forward: &heddle_routing::Forward,
+    weighted: &WeightedCluster,
+    parts: &mut Parts,
+) -> Result<(), Failure> {
+    let host = parts.headers.get(header::HOST).cloned();
+    weighted.request_headers.apply(&mut parts.headers);
+    route.request_headers.apply(&mut parts.headers);
+    // The host is the rewrite's business alone: headers changes must not part it from the URI.
+    if let Some(host) = host {
+        parts.headers.insert(header::HOST, host);
+    }
+    let invalid =
+        |reason: String| Failure::new(ResponseFlag::Internal, format!("{}: {reason}", route.name));
+    let path = forward
+        .path_and_query(&route.matches, &parts.uri)
+        .map_err(|error| invalid(error.to_string()))?;
+    if let Some(host) = &forward.host_rewrite {
+        authority::replace(parts, host).map_err(|error| invalid(error.to_string()))?;
+    }
+    if let Some(path) = path {
+        authority::replace_path(parts, path);
+    }
+    Ok(())
+}
