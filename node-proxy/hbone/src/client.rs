@@ -16,7 +16,8 @@ use http::{HeaderMap, Method, Request, StatusCode, Uri, Version};
 use tokio::io::{AsyncRead, AsyncWrite};
 
 use crate::{
-    HboneError, HboneStream, OpenError, Settings, keepalive::keepalive, stream::ActiveStream,
+    HboneError, HboneStream, OpenError, Seldom, Settings, keepalive::keepalive,
+    stream::ActiveStream,
 };
 
 /// A connection that streams can be opened in. Clones share it; it closes when all clones and streams are gone.
@@ -77,10 +78,10 @@ async fn drive<T>(
 where
     T: AsyncRead + AsyncWrite + Unpin,
 {
-    let pings = connection.ping_pong();
+    let keepalive = Seldom::new(keepalive(connection.ping_pong(), settings));
     tokio::select! {
         end = connection => Ok(end?),
-        error = keepalive(pings, settings) => Err(error),
+        error = keepalive => Err(error),
     }
 }
 

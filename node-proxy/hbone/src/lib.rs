@@ -14,12 +14,14 @@ pub mod client;
 mod copy;
 mod error;
 mod keepalive;
+mod seldom;
 pub mod server;
 mod settings;
 mod stream;
 
 pub use copy::{CopyCounts, CopyError, CopyLimits, Side, copy_bidirectional};
 pub use error::{HboneError, OpenError};
+pub use seldom::Seldom;
 pub use settings::Settings;
 pub use stream::{HboneReader, HboneStream, HboneWriter};
 

@@ -1,13 +1,13 @@
 //! The end that takes streams.
 
-use std::{future::Future, net::SocketAddr, pin::pin};
+use std::{future::Future, net::SocketAddr};
 
 use bytes::Bytes;
 use h2::{RecvStream, server::SendResponse};
 use http::{HeaderMap, Method, Response, StatusCode};
 use tokio::io::{AsyncRead, AsyncWrite};
 
-use crate::{HboneError, HboneStream, Settings, keepalive::keepalive};
+use crate::{HboneError, HboneStream, Seldom, Settings, keepalive::keepalive};
 
 /// A client wants to be connected. Dropping it without an answer resets the stream.
 #[derive(Debug)]
@@ -66,8 +66,8 @@ where
         tokio::time::timeout(settings.handshake_timeout, builder(&settings).handshake(io))
             .await
             .map_err(|_| HboneError::HandshakeTimeout)??;
-    let mut keepalive = pin!(keepalive(connection.ping_pong(), settings));
-    let mut shutdown = pin!(shutdown);
+    let mut keepalive = Seldom::new(keepalive(connection.ping_pong(), settings));
+    let mut shutdown = Seldom::new(shutdown);
     let mut draining = false;
     loop {
         tokio::select! {

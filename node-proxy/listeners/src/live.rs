@@ -115,6 +115,14 @@ impl LiveConnection {
     }
 }
 
+/// As [`LiveConnection::revoked`]; never, if nobody watches.
+pub(crate) async fn revoked(live: Option<&LiveConnection>) -> Failure {
+    match live {
+        Some(live) => live.revoked().await,
+        None => std::future::pending().await,
+    }
+}
+
 impl Drop for LiveConnection {
     fn drop(&mut self) {
         if let Some(registry) = self.registry.upgrade() {

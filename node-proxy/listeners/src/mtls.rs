@@ -5,7 +5,10 @@ use std::{io, net::TcpListener, rc::Rc};
 use heddle_cert_client::{Certificates, peer_identity};
 use heddle_config::ProxyConfig;
 use heddle_filters::Failure;
-use heddle_hbone::server::{self, Request};
+use heddle_hbone::{
+    Seldom,
+    server::{self, Request},
+};
 use heddle_identity::SpiffeId;
 use heddle_telemetry::{Direction, ResponseFlag};
 use http::StatusCode;
@@ -160,6 +163,7 @@ impl<L: LastLeg> Peer<L> {
         let drain = self.drain.clone();
         let settings = self.path.settings.hbone;
         let begun = drain.begun.clone().cancelled_owned();
+        let over = Seldom::new(drain.over.cancelled());
         let on_request = |request: Request| {
             let peer = Rc::clone(&self);
             drain.spawn(async move { peer.take_stream(request).await });
@@ -170,7 +174,7 @@ impl<L: LastLeg> Peer<L> {
                     tracing::debug!(peer = %self.info.peer, %error, "HBONE connection broke");
                 }
             }
-            () = drain.over.cancelled() => {}
+            () = over => {}
         }
     }
 

@@ -1,7 +1,7 @@
 //! Copying bytes both ways, until both ends, the policy or the drain end it.
 
 use heddle_filters::{OpenTunnel, Tunnel};
-use heddle_hbone::{CopyCounts, CopyError, Side, copy_bidirectional};
+use heddle_hbone::{CopyCounts, CopyError, Seldom, Side, copy_bidirectional};
 use heddle_telemetry::ResponseFlag;
 use hyper_util::rt::TokioIo;
 use std::rc::Rc;
@@ -10,7 +10,7 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use crate::{
     Accepted, DataPath,
     accept::Drain,
-    live::LiveConnection,
+    live::{LiveConnection, revoked},
     record::{Problem, TcpRecord},
 };
 
@@ -47,18 +47,17 @@ where
     C: AsyncRead + AsyncWrite + Unpin,
     S: AsyncRead + AsyncWrite + Unpin,
 {
-    let revoked = async {
-        match live {
-            Some(live) => live.revoked().await,
-            None => std::future::pending().await,
+    let ended = Seldom::new(async {
+        tokio::select! {
+            failure = revoked(live) => Problem::revoked(failure),
+            () = drain.over.cancelled() => Problem::drained(),
         }
-    };
+    });
     tokio::select! {
         copied = copy_bidirectional(client, server, path.settings.copy, counts) => {
             copied.err().map(|error| problem_of(&error))
         }
-        failure = revoked => Some(Problem::revoked(failure)),
-        () = drain.over.cancelled() => Some(Problem::drained()),
+        problem = ended => Some(problem),
     }
 }
 

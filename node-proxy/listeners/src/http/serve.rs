@@ -1,7 +1,9 @@
 //! One connection of many requests.
 
 use std::{
+    cell::Cell,
     convert::Infallible,
+    future::{pending, poll_fn},
     pin::{Pin, pin},
     sync::Arc,
     task::{Context, Poll},
@@ -10,6 +12,7 @@ use std::{
 
 use bytes::{Bytes, BytesMut};
 use heddle_filters::{Body, LocalExecutor, boxed};
+use heddle_hbone::Seldom;
 use heddle_http1::Ahead;
 use heddle_telemetry::ResponseFlag;
 use http::{HeaderValue, Request, Response, StatusCode, header};
@@ -25,8 +28,12 @@ use super::{
     usual::{Ended, Usual, Winding},
 };
 use crate::{
-    Accepted, HttpSettings, accept::Drain, classify::is_http2, live::LiveConnection,
-    prefixed::Prefixed, record::Problem,
+    Accepted, HttpSettings,
+    accept::Drain,
+    classify::is_http2,
+    live::{LiveConnection, revoked},
+    prefixed::Prefixed,
+    record::Problem,
 };
 
 /// Bytes that an HTTP/2 client may have under way on one stream, and on all together.
@@ -275,36 +282,46 @@ impl HttpServer<'_> {
         signals: &Signals,
         linger: Duration,
     ) -> Result<C::Output, HttpEnd> {
+        let winding = Cell::new(false);
+        let mut ended = Seldom::new(self.ended(signals, linger, &winding));
         let mut connection = pin!(connection);
-        let revoked = async {
-            match self.live {
-                Some(live) => live.revoked().await,
-                None => std::future::pending().await,
+        poll_fn(|cx| {
+            if let Poll::Ready(end) = Pin::new(&mut ended).poll(cx) {
+                return Poll::Ready(Err(end));
             }
-        };
-        let mut revoked = pin!(revoked);
-        let winding = async {
+            if winding.take() {
+                connection.as_mut().wind_down();
+            }
+            connection.as_mut().poll(cx).map(Ok)
+        })
+        .await
+    }
+
+    /// Waits until the connection is to be ended, whatever it does. On the way it says once when the connection is to end by itself.
+    async fn ended(&self, signals: &Signals, linger: Duration, winding: &Cell<bool>) -> HttpEnd {
+        let wind = async {
             self.drain.begun.cancelled().await;
             tokio::time::sleep(linger).await;
+            winding.set(true);
+            pending().await
         };
-        let mut winding = pin!(winding);
-        let mut winding_down = false;
-        loop {
-            tokio::select! {
-                output = &mut connection => return Ok(output),
-                failure = &mut revoked => return Err(Some(Problem::revoked(failure))),
-                () = self.drain.over.cancelled() => return Err(Some(Problem::drained())),
-                () = &mut winding, if !winding_down => {
-                    winding_down = true;
-                    connection.as_mut().wind_down();
-                }
-                () = sleep_until(signals.last_moved() + self.settings.idle) => {
-                    if signals.last_moved() + self.settings.idle <= Instant::now() {
-                        return Err(None);
-                    }
-                }
-            }
+        tokio::select! {
+            failure = revoked(self.live) => Some(Problem::revoked(failure)),
+            () = self.drain.over.cancelled() => Some(Problem::drained()),
+            () = idle(signals, self.settings.idle) => None,
+            never = wind => never,
         }
+    }
+}
+
+/// Waits until nothing has moved for this time.
+async fn idle(signals: &Signals, limit: Duration) {
+    loop {
+        let end = signals.last_moved() + limit;
+        if end <= Instant::now() {
+            return;
+        }
+        sleep_until(end).await;
     }
 }
 
