@@ -70,6 +70,8 @@ impl World {
                 POD[0], POD[1], NODE[0], NODE[1]
             ),
         );
+        wait_for_addresses(&world.pod, &[POD[1]]);
+        wait_for_addresses(&world.outside, &[NODE[1], PEER[1], DNS[1]]);
         world
     }
 
@@ -104,6 +106,16 @@ impl World {
             .filter(|line| !line.contains("fe80::"))
             .collect()
     }
+}
+
+/// An IPv6 address is there at once, but the kernel adds the route by which it is one of ours in its own time, also without looking for duplicates.
+fn wait_for_addresses(netns: &Netns, addresses: &[&str]) {
+    let show = ["-6", "route", "show", "table", "local"];
+    eventually(|| {
+        let routes = run(netns, "ip", &show, "").1;
+        let ours = |address: &&str| routes.contains(&format!("local {address} "));
+        addresses.iter().all(ours).then_some(())
+    });
 }
 
 pub(crate) fn rules() -> CaptureRules {
