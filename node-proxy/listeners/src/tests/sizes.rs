@@ -81,7 +81,7 @@ fn taking() -> [Size; 4] {
         Size {
             what: "mtls::take",
             bytes: size_of_future(mtls),
-            most: 11_000,
+            most: 10_500,
         },
         Size {
             what: "bound::take",
@@ -124,12 +124,12 @@ fn carrying() -> [Size; 4] {
         Size {
             what: "HttpServer::serve",
             bytes: size_of_future(http),
-            most: 860,
+            most: 370,
         },
         Size {
             what: "relay",
             bytes: size_of_future(bytes),
-            most: 1_640,
+            most: 1_500,
         },
         Size {
             what: "heddle_hbone::copy_bidirectional",
@@ -139,7 +139,7 @@ fn carrying() -> [Size; 4] {
         Size {
             what: "heddle_filters::outbound (of a request)",
             bytes: size_of_future(request),
-            most: 5_800,
+            most: 2_000,
         },
     ]
 }
