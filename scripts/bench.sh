@@ -37,7 +37,8 @@ for name in haproxy nginx; do
 done
 
 echo "== building Heddle (the first time takes some minutes)"
-profile=release
+# As it is shipped.
+profile=dist
 [ -z "$smoke" ] || profile=dev
 cargo build --profile "$profile" --locked -p heddle-control-plane -p heddle-node-proxy -p heddle-bench
 
@@ -57,7 +58,7 @@ if [ -n "$smoke" ]; then
   exit
 fi
 echo "== measuring"
-"$CARGO_TARGET_DIR/release/heddle-bench" --out "$out" --revision "$revision" --baseline "$PWD/docs/performance/baseline.json" "${peers[@]}" "$@"
+"$CARGO_TARGET_DIR/dist/heddle-bench" --out "$out" --revision "$revision" --baseline "$PWD/docs/performance/baseline.json" "${peers[@]}" "$@"
 if [ -n "$save" ]; then
   mkdir -p docs/performance
   cp "$out/bench.md" docs/performance/report.md

@@ -76,9 +76,9 @@ build_release() {
   done
   flags+=("--remap-path-prefix=$rust")
   CARGO_ENCODED_RUSTFLAGS=$(IFS=$'\x1f'; echo "${flags[*]}") CFLAGS=$cflags CXXFLAGS=$cflags \
-    cargo build --locked --quiet --release --target "$host" "${programs[@]/#/--package=}" --bins >&2
+    cargo build --locked --quiet --profile dist --target "$host" "${programs[@]/#/--package=}" --bins >&2
   for program in "${programs[@]}"; do
-    strip -o "$work/programs/$program" "$2/$host/release/$program"
+    strip -o "$work/programs/$program" "$2/$host/dist/$program"
     is_static "$work/programs/$program" || fail "$program is not static"
   done
 }

@@ -27,7 +27,7 @@ const ROUTES: &str = "server.bench:80";
 struct Written;
 
 impl Forward for Written {
-    async fn send(&self, _: &ClusterName, request: Request<Body>) -> Result<Answer, Failure> {
+    async fn send(&self, _: &ClusterName, request: Box<Request<Body>>) -> Result<Answer, Failure> {
         let (parts, _body) = request.into_parts();
         let mut out = Out::default();
         write_request(
@@ -78,7 +78,7 @@ fn config(request_headers: HeaderOps) -> SharedConfig {
             headers: Vec::new(),
             query: Vec::new(),
         },
-        action: Action::Forward(forward),
+        action: Action::Forward(forward.into()),
         request_headers,
         response_headers: HeaderOps::default(),
     };

@@ -14,7 +14,7 @@ use crate::{
     exchange::Exchange,
     forwarded, hop,
     observed::Observed,
-    sending::{Asked, Sending},
+    sending::{Asked, Decided, Sending},
     upgrade::Wanted,
 };
 
@@ -124,9 +124,6 @@ pub(crate) fn observe(
 ) -> Response<Body> {
     response.map(|body| boxed(Observed::new(body, exchange, deadline)))
 }
-
-/// A request that goes on, or the answer to one that does not.
-type Decided = Result<(Box<Sending>, Box<Request<Body>>), Box<Response<Body>>>;
 
 impl<F> Outbound<F> {
     /// All that takes no time: who asks for what, and what is done with it.

@@ -25,6 +25,9 @@ pub(crate) struct Asked {
     pub(crate) wanted: Option<Wanted>,
 }
 
+/// A request that goes on, or the answer to one that does not.
+pub(crate) type Decided = Result<(Box<Sending>, Box<Request<Body>>), Box<Response<Body>>>;
+
 /// What is remembered of a request that is sent on.
 pub(crate) struct Sending {
     route: Arc<Route>,
@@ -63,11 +66,7 @@ impl Sending {
     }
 
     /// Changes the request as its route says. It goes on in one piece of memory: each function that hands it on would have room for it twice.
-    pub(crate) fn rewritten(
-        self: Box<Self>,
-        mut parts: Parts,
-        body: Body,
-    ) -> Result<(Box<Self>, Box<Request<Body>>), Box<Response<Body>>> {
+    pub(crate) fn rewritten(self: Box<Self>, mut parts: Parts, body: Body) -> Decided {
         match rewrite(&self.route, &self.forward, &self.share, &mut parts) {
             Ok(()) => Ok((self, Box::new(Request::from_parts(parts, body)))),
             Err(failure) => Err(self.refused(&failure).into()),
@@ -101,14 +100,14 @@ impl Sending {
     }
 
     /// Answers of the proxy's own get the route's header changes too, as Envoy's do.
-    fn refused(self: Box<Self>, failure: &Failure) -> Response<Body> {
+    fn refused(self, failure: &Failure) -> Response<Body> {
         let mut response = refuse(self.exchange, failure, self.asked.grpc);
         changes(&self.route, &self.share, &mut response);
         response
     }
 
     fn pass_back(
-        mut self: Box<Self>,
+        mut self,
         reply: Answer,
         deadline: Option<Instant>,
         tunnels: &OpenTunnel,
@@ -125,10 +124,10 @@ impl Sending {
         observe(response, self.exchange, deadline)
     }
 
-    fn switch(self: Box<Self>, response: Response<Body>, tunnels: &OpenTunnel) -> Response<Body> {
+    fn switch(self, response: Response<Body>, tunnels: &OpenTunnel) -> Response<Body> {
         let Self {
             asked, exchange, ..
-        } = *self;
+        } = self;
         match upgrade::switch(response, asked.wanted, exchange, tunnels) {
             Ok(mut response) => {
                 changes(&self.route, &self.share, &mut response);
