@@ -9,6 +9,7 @@ mod config;
 mod dns;
 mod first_bytes;
 mod hbone;
+mod http1;
 mod xds;
 
 pub use certificates::{certificate_request, spiffe_id};
@@ -19,13 +20,14 @@ pub use config::{
 pub use dns::dns_message;
 pub use first_bytes::{http1_framing, protocol_detection};
 pub use hbone::{hbone_client, hbone_server};
+pub use http1::{http1_request, http1_response};
 pub use xds::xds_session;
 
 /// A target: its name (that of its libFuzzer program and of its corpus) and its function.
 pub type Target = (&'static str, fn(&[u8]));
 
 /// All targets.
-pub const TARGETS: [Target; 17] = [
+pub const TARGETS: [Target; 19] = [
     ("certificate_request", certificate_request),
     ("config_address_set", config_address_set),
     ("config_cluster", config_cluster),
@@ -39,6 +41,8 @@ pub const TARGETS: [Target; 17] = [
     ("hbone_client", hbone_client),
     ("hbone_server", hbone_server),
     ("http1_framing", http1_framing),
+    ("http1_request", http1_request),
+    ("http1_response", http1_response),
     ("last_good", last_good),
     ("protocol_detection", protocol_detection),
     ("spiffe_id", spiffe_id),

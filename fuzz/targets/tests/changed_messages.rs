@@ -62,6 +62,8 @@ targets!(
     hbone_client,
     hbone_server,
     http1_framing,
+    http1_request,
+    http1_response,
     last_good,
     protocol_detection,
     spiffe_id,

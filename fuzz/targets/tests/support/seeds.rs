@@ -238,6 +238,18 @@ fn http1() -> Vec<Vec<u8>> {
     .into()
 }
 
+fn http1_responses() -> Vec<Vec<u8>> {
+    [
+        "HTTP/1.1 200 OK\r\ncontent-length: 3\r\n\r\nabc",
+        "HTTP/1.1 200 Fine\r\ntransfer-encoding: chunked\r\ntrailer: t\r\n\r\n5;x=y\r\nabcde\r\n0A\r\n0123456789\r\n0\r\nt: 1\r\n\r\n",
+        "HTTP/1.1 304 Not Modified\r\netag: a\r\n\r\n",
+        "HTTP/1.0 200 OK\r\nx: 1\r\nx: 2\r\n\r\nto the end",
+        "HTTP/1.1 103 Early Hints\r\nlink: </a>\r\n\r\nHTTP/1.1 204 No Content\r\n\r\n",
+    ]
+    .map(|text| text.as_bytes().to_vec())
+    .into()
+}
+
 fn first_words() -> Vec<Vec<u8>> {
     let mut words = http1();
     let others = [
@@ -265,7 +277,8 @@ pub(crate) fn seeds(target: &str) -> Vec<Vec<u8>> {
         "dns_message" => queries(),
         "hbone_client" => of_servers(),
         "hbone_server" => of_clients(),
-        "http1_framing" => http1(),
+        "http1_framing" | "http1_request" => http1(),
+        "http1_response" => http1_responses(),
         "last_good" => files(&lesson()),
         "protocol_detection" => first_words(),
         "spiffe_id" => vec![b"spiffe://cluster.local/ns/shop/sa/cart".to_vec()],
