@@ -11,6 +11,8 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use super::world::*;
 
+const GET: &[u8] = b"GET / HTTP/1.1\r\nhost: a\r\n\r\n";
+
 fn positions<const N: usize>(text: &str, parts: [&str; N]) -> [usize; N] {
     parts.map(|part| text.find(part).unwrap_or_else(|| panic!("{part}: {text}")))
 }
@@ -71,13 +73,7 @@ async fn a_client_that_has_closed_its_side_still_gets_its_answer() {
             tokio::time::sleep(Duration::from_millis(20)).await;
             Response::new(heddle_filters::text("late"))
         });
-        let mut io = world.open(SERVICE, &upstream);
-        io.write_all(b"GET / HTTP/1.1\r\nhost: a\r\n\r\n")
-            .await
-            .unwrap();
-        io.shutdown().await.unwrap();
-        let mut text = String::new();
-        io.read_to_string(&mut text).await.unwrap();
+        let text = exchange(world.open(SERVICE, &upstream), GET).await;
         assert!(text.ends_with("\r\n\r\nlate"), "{text}");
     })
     .await;
@@ -93,12 +89,7 @@ async fn of_an_answer_that_breaks_off_the_client_gets_what_there_is() {
             let frames = [Ok(Frame::data(Bytes::from("abc"))), Err(broken)];
             Response::new(boxed(StreamBody::new(futures::stream::iter(frames))))
         });
-        let mut io = world.open(SERVICE, &upstream);
-        io.write_all(b"GET / HTTP/1.1\r\nhost: a\r\n\r\n")
-            .await
-            .unwrap();
-        let mut text = String::new();
-        io.read_to_string(&mut text).await.unwrap();
+        let text = exchange(world.open(SERVICE, &upstream), GET).await;
         assert!(text.starts_with("HTTP/1.1 200 OK\r\n"), "{text}");
         // Not the last chunk.
         assert!(text.ends_with("\r\n\r\n3\r\nabc\r\n"), "{text}");
@@ -117,13 +108,7 @@ async fn an_answer_of_unknown_length_is_sent_in_chunks_as_it_comes() {
                 .map(|text| Ok::<_, std::io::Error>(Frame::data(Bytes::from(text))));
             Response::new(boxed(StreamBody::new(futures::stream::iter(frames))))
         });
-        let mut io = world.open(SERVICE, &upstream);
-        io.write_all(b"GET / HTTP/1.1\r\nhost: a\r\n\r\n")
-            .await
-            .unwrap();
-        io.shutdown().await.unwrap();
-        let mut text = String::new();
-        io.read_to_string(&mut text).await.unwrap();
+        let text = exchange(world.open(SERVICE, &upstream), GET).await;
         assert!(text.contains("transfer-encoding: chunked\r\n"), "{text}");
         let body = format!(
             "1\r\na\r\n1388\r\n{}\r\n1\r\nb\r\n0\r\n\r\n",
@@ -179,9 +164,7 @@ async fn a_client_that_floods_while_it_waits_is_not_read_without_end() {
             }
         });
         let mut io = world.open(SERVICE, &upstream);
-        io.write_all(b"GET / HTTP/1.1\r\nhost: a\r\n\r\n")
-            .await
-            .unwrap();
+        io.write_all(GET).await.unwrap();
         // More than the pipe holds: what is not read keeps the writer waiting.
         let flood = vec![b'x'; 1 << 20];
         let written = tokio::time::timeout(Duration::from_millis(100), io.write_all(&flood)).await;
