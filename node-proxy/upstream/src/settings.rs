@@ -35,7 +35,9 @@ impl Default for UpstreamSettings {
             hbone: heddle_hbone::Settings::CLIENT,
             tunnel_idle: Duration::from_secs(5 * 60),
             http_idle: Duration::from_secs(60),
-            http1_idle_connections: 64,
+            // As many as Envoy lets a cluster have (circuit breakers, `max_connections`): fewer are closed and made anew whenever more requests
+            // than that are under way.
+            http1_idle_connections: 1024,
             http2_streams: 100,
         }
     }
