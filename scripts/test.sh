@@ -50,10 +50,10 @@ if command -v go >/dev/null; then
 fi
 
 # Other clients of the control plane. 3: something that a part needs is missing, and it says what.
-for part in grpc envoy differential; do
+for part in grpc envoy differential load; do
   echo
   echo "== interop: $part"
-  bash "tests/interop/$part/run.sh" 2>&1 | tee -a "$log"
+  LOAD_SMOKE=1 bash "tests/interop/$part/run.sh" 2>&1 | tee -a "$log"
   case ${PIPESTATUS[0]} in 0 | 3) ;; *) failed=1 ;; esac
 done
 
