@@ -4,10 +4,10 @@ use std::{cell::RefCell, error::Error, io};
 
 use heddle_telemetry::ResponseFlag;
 use heddle_upstream::{
-    Http1Connection, Http1Error, KeptHttp1, Unanswered, http1_client, http2_client,
+    Http1Connection, Http1Error, KeptHttp1, Unanswered, http2_client, upgradable,
 };
 use http::{Request, Response, Uri, Version, header::UPGRADE};
-use hyper::client::conn::{http1, http2};
+use hyper::client::conn::http2;
 use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, AsyncWrite};
 
@@ -90,24 +90,12 @@ impl<A: Application> AppConnection<A> {
 
     /// A request for another protocol gets a connection of its own, which is the protocol's afterwards (RFC 9110 section 7.8).
     async fn send_upgrade(&self, request: Box<Request<Body>>) -> Result<Response<Body>, Failure> {
-        let response = self.new_upgradable().await?.send_request(*request).await;
-        match response {
+        let sender = upgradable(Box::new(self.connect().await?)).await;
+        let mut sender = sender.map_err(|error| broken(&error))?;
+        match sender.send_request(*request).await {
             Ok(response) => Ok(response.map(boxed)),
             Err(error) => Err(broken(&error)),
         }
-    }
-
-    async fn new_upgradable(&self) -> Result<http1::SendRequest<Body>, Failure> {
-        let io = self.connect().await?;
-        let (sender, connection) = http1_client()
-            .handshake(TokioIo::new(io))
-            .await
-            .map_err(|error| broken(&error))?;
-        tokio::task::spawn_local(async move {
-            // What breaks the connection is told to whoever waits for a response.
-            let _ = connection.with_upgrades().await;
-        });
-        Ok(sender)
     }
 
     async fn send_http2(&self, mut request: Box<Request<Body>>) -> Result<Response<Body>, Failure> {

@@ -34,8 +34,8 @@ mod upstream;
 pub use body::{Body, BoxError, empty_body, full_body};
 pub use error::{Broken, ConnectError, DialError, Progress, RequestError};
 pub use http::{
-    Http1Connection, Http1Error, KeptHttp1, RESPONSE_HEADER_BYTES, Unanswered, http1_client,
-    http2_client,
+    Http1Connection, Http1Error, KeptHttp1, RESPONSE_HEADER_BYTES, Unanswered, http2_client,
+    upgradable,
 };
 pub use origin::Origin;
 pub use settings::UpstreamSettings;

@@ -21,7 +21,7 @@ const PING_INTERVAL: Duration = Duration::from_secs(10);
 const PING_TIMEOUT: Duration = Duration::from_secs(20);
 
 /// For HTTP/1.1 connections to servers.
-pub fn http1_client() -> http1::Builder {
+pub(super) fn http1_client() -> http1::Builder {
     let mut builder = http1::Builder::new();
     builder
         .max_header_size(RESPONSE_HEADER_BYTES)

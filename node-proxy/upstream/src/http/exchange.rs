@@ -15,7 +15,7 @@ use heddle_http1::{
     response_head, write_request,
 };
 use http::{
-    HeaderMap, Method, Request, Response, StatusCode, Version,
+    HeaderMap, HeaderName, Method, Request, Response, StatusCode, Version,
     header::{CONNECTION, CONTENT_LENGTH, TRAILER},
 };
 use http_body::{Body as _, Frame, SizeHint};
@@ -192,15 +192,15 @@ fn is_kept(head: &ResponseHead, decoder: Decoder) -> bool {
     head.version == Version::HTTP_11
         && decoder != Decoder::Close
         && head.status != StatusCode::SWITCHING_PROTOCOLS
-        && !has_token(&head.headers, b"close")
+        && !listed(&head.headers, &CONNECTION).any(|name| name.eq_ignore_ascii_case(b"close"))
 }
 
-fn has_token(headers: &HeaderMap, token: &[u8]) -> bool {
-    headers
-        .get_all(CONNECTION)
-        .iter()
+/// The elements of a header that is a list (RFC 9110 section 5.6.1).
+fn listed<'a>(headers: &'a HeaderMap, name: &HeaderName) -> impl Iterator<Item = &'a [u8]> {
+    let values = headers.get_all(name).into_iter();
+    values
         .flat_map(|value| value.as_bytes().split(|byte| *byte == b','))
-        .any(|name| name.trim_ascii().eq_ignore_ascii_case(token))
+        .map(<[u8]>::trim_ascii)
 }
 
 /// What is still to be sent of a request.
@@ -211,7 +211,7 @@ struct Upload {
     /// The body has ended.
     ended: bool,
     /// Names of trailers that the head announced; others are not sent (RFC 9110 section 6.5.1).
-    announced: Vec<http::HeaderName>,
+    announced: Vec<HeaderName>,
     /// Not one byte was written.
     untouched: bool,
     broken: Option<Http1Error>,
@@ -289,12 +289,9 @@ impl Upload {
     }
 }
 
-fn announced(headers: &HeaderMap) -> Vec<http::HeaderName> {
-    headers
-        .get_all(TRAILER)
-        .iter()
-        .flat_map(|value| value.as_bytes().split(|byte| *byte == b','))
-        .filter_map(|name| http::HeaderName::from_bytes(name.trim_ascii()).ok())
+fn announced(headers: &HeaderMap) -> Vec<HeaderName> {
+    listed(headers, &TRAILER)
+        .filter_map(|name| HeaderName::from_bytes(name).ok())
         .collect()
 }
 

@@ -18,7 +18,8 @@ mod pools;
 mod send;
 mod upgrade;
 
-pub use client::{RESPONSE_HEADER_BYTES, http1_client, http2_client};
+pub use client::{RESPONSE_HEADER_BYTES, http2_client};
 pub use exchange::{Http1Error, Unanswered};
 pub use kept::{Http1Connection, KeptHttp1};
 pub(crate) use pools::HttpPools;
+pub use upgrade::upgradable;

@@ -14,12 +14,12 @@ use heddle_config::{ClientTls, Inside, PodUid};
 use hyper::client::conn::http1::SendRequest;
 
 use crate::{
-    Body, Origin, Target, UpstreamSettings,
+    Body, DialError, Origin, Target, UpstreamSettings,
     dial::{Dialed, Dialer, Failure},
     http::{
         http1::{Http1, Idle},
         http2::{self, Http2, Shared},
-        upgrade,
+        upgrade::upgradable,
     },
     origin::OriginKey,
     tunnels::Peer,
@@ -114,7 +114,7 @@ impl HttpPools {
         limit: Duration,
     ) -> Result<SendRequest<Body>, Failure> {
         let dialed = dialer.dial(from, target, limit, Inside::Http1).await?;
-        let sender = upgrade::handshake(dialed).await?;
+        let sender = upgradable(dialed.io).await.map_err(DialError::Http)?;
         self.made.set(self.made.get() + 1);
         Ok(sender)
     }
