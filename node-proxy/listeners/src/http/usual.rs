@@ -22,7 +22,7 @@ use heddle_http1::{
     Ahead, Encoder, Out, RequestHead, content_length, request_head, write_response,
 };
 use http::{
-    HeaderValue, Method, Request, Response, StatusCode, Version,
+    Method, Request, Response, StatusCode, Version,
     header::{CONNECTION, EXPECT, TE, TRAILER, TRANSFER_ENCODING, UPGRADE},
     response,
 };
@@ -155,11 +155,7 @@ impl<I: Accepted> Usual<'_, I> {
 
     /// Writes an answer, and tells whether the connection is kept.
     async fn respond(&mut self, response: Response<Body>) -> io::Result<bool> {
-        let (mut parts, body) = response.into_parts();
-        if self.winding.has_begun() && !parts.headers.contains_key(CONNECTION) {
-            let close = HeaderValue::from_static("close");
-            parts.headers.insert(CONNECTION, close);
-        }
+        let (parts, body) = response.into_parts();
         let kept = !parts.headers.contains_key(CONNECTION);
         let encoder = encoder(&parts, &body);
         let mut answer = Answering {
