@@ -3,7 +3,7 @@
 use std::time::{Duration, SystemTime};
 
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
-use heddle_xds_server::{AuthError, Authenticate, Token};
+use heddle_xds_server::{AuthError, Authenticate, NodeIdentity, Token};
 use serde_json::{Value, json};
 
 use super::{super::Reviews, api::ApiServer};
@@ -56,17 +56,18 @@ async fn node(reviews: &Reviews, token: &Token) -> Result<String, AuthError> {
     Ok(identity.node.to_string())
 }
 
+/// How long its token still lasts.
+fn left_of(identity: &NodeIdentity) -> Duration {
+    let expires = identity.expires.unwrap();
+    expires.duration_since(SystemTime::now()).unwrap()
+}
+
 #[tokio::test]
 async fn the_node_is_the_one_that_the_token_is_bound_to() {
     let (server, reviews) = reviews(on_node_a());
     let identity = reviews.authenticate(&token(3600)).await.unwrap();
     assert_eq!(&*identity.node, "node-a");
-    let left = identity
-        .expires
-        .unwrap()
-        .duration_since(SystemTime::now())
-        .unwrap();
-    assert!(left <= Duration::from_secs(3600));
+    assert!(left_of(&identity) <= Duration::from_secs(3600));
     assert_eq!(server.count("/pods/"), 0);
 }
 
@@ -135,12 +136,7 @@ async fn a_token_of_any_other_service_account_is_that_workloads_and_no_nodes() {
     let identity = reviews.authenticate(&token_of(CART, 3600)).await.unwrap();
     assert_eq!(&*identity.node, "spiffe://cluster.local/ns/shop/sa/cart");
     assert!(identity.is_workload());
-    let left = identity
-        .expires
-        .unwrap()
-        .duration_since(SystemTime::now())
-        .unwrap();
-    assert!(left <= Duration::from_secs(3600));
+    assert!(left_of(&identity) <= Duration::from_secs(3600));
     assert_eq!(server.count("/pods/"), 0);
     // Of the node proxies' name, but of another namespace.
     let namesake = "system:serviceaccount:shop:heddle-node-proxy";

@@ -6,6 +6,8 @@ use anyhow::{Result, ensure};
 use heddle_interop_proxy::{Node, Variant, apps, apps::App, eventually, resources as r};
 use heddle_proto::{pack, type_url};
 
+use crate::traffic::bytes_are_carried;
+
 crate::in_both_variants!(
     requests_reach_endpoints_over_ipv6_by_an_address_as_host,
     bytes_are_carried_over_ipv6,
@@ -78,20 +80,7 @@ async fn requests_reach_endpoints_over_ipv6_by_an_address_as_host(variant: Varia
 }
 
 async fn bytes_are_carried_over_ipv6(variant: Variant) -> Result<()> {
-    let node = start(variant).await?;
-    let app = App::echo_at(LOCALHOST, "app").await?;
-    let at = apps::free_at(LOCALHOST).await?;
-    let world = [
-        pack(&r::listener_at("bytes", at, r::bytes("app"))),
-        pack(&r::fixed("app", &[app.address])),
-    ];
-    let versions = node.serve(&world).await?;
-    node.accepted(&versions, type_url::LISTENER).await?;
-    eventually("the listener", async || apps::is_open_at(at).await).await?;
-    let (mut stream, name) = apps::greeted_at(at).await?;
-    ensure!(name == "app", "{name:?}");
-    ensure!(apps::echoes(&mut stream, "some bytes").await?);
-    Ok(())
+    bytes_are_carried(&start(variant).await?, LOCALHOST).await
 }
 
 async fn a_cluster_may_have_endpoints_of_both_families(variant: Variant) -> Result<()> {

@@ -1,5 +1,7 @@
 //! What is told is done, and acknowledged.
 
+use std::net::{IpAddr, Ipv4Addr};
+
 use anyhow::{Result, ensure};
 use heddle_interop_proxy::{Node, Variant, apps, apps::App, eventually, resources as r};
 use heddle_proto::{pack, type_url};
@@ -79,17 +81,21 @@ async fn routes_and_endpoints_may_stand_in_the_listener_and_the_cluster(
 }
 
 async fn bytes_go_to_a_cluster_also_if_the_server_speaks_first(variant: Variant) -> Result<()> {
-    let node = Node::start(variant).await?;
-    let app = App::echo("app").await?;
-    let port = apps::free_port().await?;
+    bytes_are_carried(&Node::start(variant).await?, Ipv4Addr::LOCALHOST.into()).await
+}
+
+/// From a listener to a server that speaks first, both at this address.
+pub(crate) async fn bytes_are_carried(node: &Node, ip: IpAddr) -> Result<()> {
+    let app = App::echo_at(ip, "app").await?;
+    let at = apps::free_at(ip).await?;
     let world = [
-        pack(&r::listener("bytes", port, r::bytes("app"))),
+        pack(&r::listener_at("bytes", at, r::bytes("app"))),
         pack(&r::fixed("app", &[app.address])),
     ];
     let versions = node.serve(&world).await?;
     node.accepted(&versions, type_url::LISTENER).await?;
-    eventually("the listener", async || apps::is_open(port).await).await?;
-    let (mut stream, name) = apps::greeted(port).await?;
+    eventually("the listener", async || apps::is_open_at(at).await).await?;
+    let (mut stream, name) = apps::greeted_at(at).await?;
     ensure!(name == "app", "{name:?}");
     ensure!(apps::echoes(&mut stream, "some bytes").await?);
     Ok(())
