@@ -2,6 +2,8 @@
 # Runs lints and all tests, and counts the tests at the end. Exits non-zero if anything failed.
 set -uo pipefail
 cd "$(dirname "$0")/.."
+# An error says what went wrong; where it was made only pushes that out of sight. Panics keep theirs.
+export RUST_LIB_BACKTRACE=0
 source scripts/prerequisites.sh
 
 log=$(mktemp) programs=$(mktemp)

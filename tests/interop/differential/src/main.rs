@@ -12,7 +12,7 @@ mod wire;
 
 use std::{
     collections::BTreeMap,
-    net::SocketAddr,
+    net::{Ipv4Addr, SocketAddr},
     path::PathBuf,
     sync::{
         Arc,
@@ -23,10 +23,10 @@ use std::{
 use anyhow::{Context, Result, ensure};
 use clap::Parser;
 use futures::{StreamExt, stream};
-use heddle_interop_xds::fixed::Fixed;
+use heddle_interop_xds::{fixed::Fixed, ports};
 use heddle_proto::envoy::config::route::v3::RouteConfiguration;
 use rand::{SeedableRng, rngs::StdRng};
-use tokio::{net::TcpListener, sync::Semaphore};
+use tokio::sync::Semaphore;
 
 use crate::{backend::Record, case::Case, compare::Outcome, proxies::Proxy};
 
@@ -90,7 +90,8 @@ impl Bench {
             .map(|index| routes::table(index, random))
             .collect();
         // The same ports on two addresses: a redirect may name the port.
-        let ports = free_ports(tables.len()).await?;
+        let free = || ports::free(Ipv4Addr::UNSPECIFIED.into());
+        let ports: Vec<_> = tables.iter().map(|_| free()).collect::<Result<_, _>>()?;
         let at = |host: u8| {
             let address = |port: &u16| SocketAddr::from(([127, 0, 0, host], *port));
             ports.iter().map(address).collect::<Vec<_>>()
@@ -192,16 +193,6 @@ impl Bench {
             return Ok(case);
         }
     }
-}
-
-/// Ports that were free a moment ago.
-async fn free_ports(count: usize) -> Result<Vec<u16>> {
-    let mut sockets = Vec::new();
-    for _ in 0..count {
-        sockets.push(TcpListener::bind("0.0.0.0:0").await?);
-    }
-    let port = |socket: &TcpListener| Ok(socket.local_addr()?.port());
-    sockets.iter().map(port).collect()
 }
 
 /// What came of all requests.

@@ -1,7 +1,9 @@
 """Addresses of one family of IP, all of them this machine's own."""
 
+import contextlib
 import dataclasses
 import ipaddress
+import random
 import socket
 
 
@@ -25,9 +27,12 @@ class Family:
         return str(ipaddress.ip_network(self.services)[number])
 
     def free_port(self) -> int:
-        with socket.socket(self.socket) as probe:
-            probe.bind((self.loopback, 0))
-            return probe.getsockname()[1]
+        """Below the range that the kernel takes ports of connections from: one of those can be gone when a program asks for it."""
+        while True:
+            port = random.randrange(10_000, 32_768)
+            with socket.socket(self.socket) as probe, contextlib.suppress(OSError):
+                probe.bind((self.loopback, port))
+                return port
 
 
 def authority(host: str, port: int) -> str:

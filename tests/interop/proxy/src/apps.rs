@@ -7,6 +7,7 @@ use std::{
 };
 
 use anyhow::Result;
+use heddle_interop_xds::ports;
 use tokio::{
     io::{AsyncBufReadExt, AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, BufReader},
     net::{TcpListener, TcpStream},
@@ -206,11 +207,11 @@ pub async fn echoes(stream: &mut BufReader<TcpStream>, text: &str) -> Result<boo
 }
 
 /// A port that nobody listens on at the moment.
-pub async fn free_port() -> Result<u16> {
-    Ok(free_at(LOCALHOST).await?.port())
+pub fn free_port() -> Result<u16> {
+    Ok(free_at(LOCALHOST)?.port())
 }
 
 /// An address and port of the machine that nobody listens on at the moment.
-pub async fn free_at(ip: IpAddr) -> Result<SocketAddr> {
-    Ok(TcpListener::bind((ip, 0)).await?.local_addr()?)
+pub fn free_at(ip: IpAddr) -> Result<SocketAddr> {
+    Ok((ip, ports::free(ip)?).into())
 }

@@ -68,7 +68,7 @@ impl Node {
         fs::create_dir(folder.path().join("netns"))?;
         let mut node = Self {
             control_plane,
-            admin: apps::free_at(ip).await?,
+            admin: apps::free_at(ip)?,
             variant,
             folder,
             proxy: None,

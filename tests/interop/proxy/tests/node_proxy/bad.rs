@@ -55,7 +55,7 @@ fn without_filters(name: &str, port: u16) -> Listener {
 async fn a_bad_resource_is_refused_by_its_name_and_harms_no_other(variant: Variant) -> Result<()> {
     let node = Node::start(variant).await?;
     let app = App::http("app").await?;
-    let (port, other) = (apps::free_port().await?, apps::free_port().await?);
+    let (port, other) = (apps::free_port()?, apps::free_port()?);
     let bad = pack(&without_filters("bad", other));
     let world = [&good("app", port, &app)[..], &[bad]].concat();
     let versions = node.serve(&world).await?;
@@ -73,7 +73,7 @@ async fn a_bad_resource_is_refused_by_its_name_and_harms_no_other(variant: Varia
 async fn a_resource_that_becomes_bad_stays_as_it_was(variant: Variant) -> Result<()> {
     let node = Node::start(variant).await?;
     let app = App::http("app").await?;
-    let port = apps::free_port().await?;
+    let port = apps::free_port()?;
     let world = good("app", port, &app);
     node.serve(&world).await?;
     eventually("the good one", async || answers(port, "app").await).await?;
@@ -98,7 +98,7 @@ async fn of_two_listeners_at_one_address_the_second_is_refused_by_its_name(
 ) -> Result<()> {
     let node = Node::start(variant).await?;
     let (one, two) = (App::http("one").await?, App::http("two").await?);
-    let port = apps::free_port().await?;
+    let port = apps::free_port()?;
     let world = [good("one", port, &one), good("two", port, &two)].concat();
     let versions = node.serve(&world).await?;
     let error = node.answer(&versions, type_url::LISTENER).await?;
@@ -135,7 +135,7 @@ async fn clusters_that_refer_to_each_other_in_a_circle_are_refused_by_their_name
 ) -> Result<()> {
     let node = Node::start(variant).await?;
     let app = App::http("app").await?;
-    let port = apps::free_port().await?;
+    let port = apps::free_port()?;
     let circle = [aggregate("a", "b"), aggregate("b", "a")];
     let world = [&good("app", port, &app)[..], &circle].concat();
     let versions = node.serve(&world).await?;
@@ -152,8 +152,8 @@ async fn listeners_that_lead_to_themselves_or_in_a_circle_end_each_connection_at
 ) -> Result<()> {
     let node = Node::start(variant).await?;
     let app = App::http("app").await?;
-    let (port, own) = (apps::free_port().await?, apps::free_port().await?);
-    let (there, back) = (apps::free_port().await?, apps::free_port().await?);
+    let (port, own) = (apps::free_port()?, apps::free_port()?);
+    let (there, back) = (apps::free_port()?, apps::free_port()?);
     let at = |port: u16| [std::net::SocketAddr::from(([127, 0, 0, 1], port))];
     let circle = [
         pack(&r::fixed("own", &at(own))),
@@ -187,7 +187,7 @@ async fn a_world_without_anything_closes_everything_and_the_next_one_opens_it_ag
 ) -> Result<()> {
     let node = Node::start(variant).await?;
     let app = App::http("app").await?;
-    let port = apps::free_port().await?;
+    let port = apps::free_port()?;
     let world = [
         pack(&r::listener("web", port, r::http("routes"))),
         pack(&r::routes("routes", &[("*", "app")])),
@@ -210,7 +210,7 @@ async fn a_world_without_anything_closes_everything_and_the_next_one_opens_it_ag
 async fn a_control_plane_that_falls_silent_or_dies_changes_nothing(variant: Variant) -> Result<()> {
     let node = Node::start(variant).await?;
     let app = App::http("app").await?;
-    let port = apps::free_port().await?;
+    let port = apps::free_port()?;
     node.serve(&good("app", port, &app)).await?;
     eventually("the listener", async || answers(port, "app").await).await?;
     let process = node
@@ -244,7 +244,7 @@ async fn without_a_control_plane_a_new_proxy_begins_with_what_was_good(
 ) -> Result<()> {
     let mut node = Node::start(variant).await?;
     let app = App::http("app").await?;
-    let port = apps::free_port().await?;
+    let port = apps::free_port()?;
     node.serve(&good("app", port, &app)).await?;
     eventually("the listener", async || answers(port, "app").await).await?;
     let kept = node.last_good();
@@ -271,7 +271,7 @@ async fn many_large_resources_are_taken_and_their_memory_is_given_back(
 ) -> Result<()> {
     let mut node = Node::start(variant).await?;
     let app = App::http("app").await?;
-    let port = apps::free_port().await?;
+    let port = apps::free_port()?;
     let base = good("app", port, &app);
     let huge = |round: u16| {
         let many = (0..2000_u16).flat_map(|index| {

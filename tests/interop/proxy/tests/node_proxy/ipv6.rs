@@ -32,7 +32,7 @@ async fn requests_reach_endpoints_over_ipv6_by_an_address_as_host(variant: Varia
     let address = App::http_at(LOCALHOST, "by address").await?;
     let bare = App::http_at(LOCALHOST, "without a port").await?;
     let name = App::http_mirror_at(LOCALHOST).await?;
-    let web = apps::free_at(LOCALHOST).await?;
+    let web = apps::free_at(LOCALHOST)?;
     // As Envoy's users write them: with the port, without, and everything else.
     let hosts = [
         (format!("[::1]:{}", web.port()), "address"),
@@ -88,8 +88,8 @@ async fn a_cluster_may_have_endpoints_of_both_families(variant: Variant) -> Resu
     let four = App::echo("four").await?;
     let six = App::echo_at(LOCALHOST, "six").await?;
     let (at_six, at_four) = (
-        apps::free_at(LOCALHOST).await?,
-        apps::free_at(Ipv4Addr::LOCALHOST.into()).await?,
+        apps::free_at(LOCALHOST)?,
+        apps::free_at(Ipv4Addr::LOCALHOST.into())?,
     );
     let world = [
         pack(&r::listener_at("six", at_six, r::bytes("both"))),
@@ -121,7 +121,7 @@ async fn a_listener_on_all_addresses_of_one_family_leaves_the_other_alone(
     let node = start(variant).await?;
     let (four, six) = (App::echo("four").await?, App::echo("six").await?);
     // As Envoy's `ipv4_compat: false`: `[::]` and `0.0.0.0` are neighbours on one port.
-    let port = apps::free_port().await?;
+    let port = apps::free_port()?;
     let everywhere = |ip: IpAddr| SocketAddr::new(ip, port);
     let (any_six, any_four) = (
         everywhere(Ipv6Addr::UNSPECIFIED.into()),
@@ -159,9 +159,9 @@ async fn a_listener_that_leads_to_itself_by_another_word_for_its_address_ends_ea
     let node = start(variant).await?;
     let app = App::http_at(LOCALHOST, "app").await?;
     let (six, four, marker) = (
-        apps::free_at(LOCALHOST).await?,
-        apps::free_at(Ipv4Addr::LOCALHOST.into()).await?,
-        apps::free_at(LOCALHOST).await?,
+        apps::free_at(LOCALHOST)?,
+        apps::free_at(Ipv4Addr::LOCALHOST.into())?,
+        apps::free_at(LOCALHOST)?,
     );
     let leads = |name: &str| r::http_inline(r::routes("inline", &[("*", name)]));
     let any_six = SocketAddr::new(Ipv6Addr::UNSPECIFIED.into(), six.port());

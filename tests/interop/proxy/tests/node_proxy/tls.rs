@@ -87,7 +87,7 @@ async fn a_listener_with_tls_opens_with_its_certificate_and_not_before(
 ) -> Result<()> {
     let node = Node::start(variant).await?;
     let app = App::http("app").await?;
-    let (port, marker) = (apps::free_port().await?, apps::free_port().await?);
+    let (port, marker) = (apps::free_port()?, apps::free_port()?);
     let world = [
         pack(&web(port)),
         pack(&r::listener("marker", marker, r::bytes("app"))),
@@ -115,7 +115,7 @@ async fn a_listener_with_tls_opens_with_its_certificate_and_not_before(
 async fn requests_over_tls_are_told_to_the_server_as_https(variant: Variant) -> Result<()> {
     let node = Node::start(variant).await?;
     let app = App::http_mirror().await?;
-    let port = apps::free_port().await?;
+    let port = apps::free_port()?;
     let identity = Identity::new()?;
     let world = [
         pack(&web(port)),
@@ -144,7 +144,7 @@ async fn a_new_certificate_is_used_for_new_connections_and_open_ones_go_on(
 ) -> Result<()> {
     let node = Node::start(variant).await?;
     let app = App::echo("app").await?;
-    let port = apps::free_port().await?;
+    let port = apps::free_port()?;
     let (old, new) = (Identity::new()?, Identity::new()?);
     let world = |identity: &Identity| {
         vec![
@@ -180,7 +180,7 @@ async fn a_certificate_that_does_not_fit_its_key_is_refused_and_the_last_good_on
 ) -> Result<()> {
     let node = Node::start(variant).await?;
     let app = App::echo("app").await?;
-    let port = apps::free_port().await?;
+    let port = apps::free_port()?;
     let (good, other) = (Identity::new()?, Identity::new()?);
     let world = |secret: Option<Any>| {
         let mut world = vec![pack(&bytes(port)), pack(&r::fixed("app", &[app.address]))];
@@ -197,7 +197,7 @@ async fn a_certificate_that_does_not_fit_its_key_is_refused_and_the_last_good_on
     good.connect(port, &[]).await?;
     // Removed, it is used as before.
     node.serve(&world(None)).await?;
-    let marker = apps::free_port().await?;
+    let marker = apps::free_port()?;
     let more = [
         world(None),
         vec![pack(&r::listener("marker", marker, r::bytes("app")))],
@@ -218,7 +218,7 @@ async fn a_cluster_is_spoken_to_by_tls_if_its_server_is_who_it_must_be_and_not_a
     let node = Node::start(variant).await?;
     let (identity, stranger) = (Identity::new()?, Identity::new()?);
     let app = apps::https("encrypted", identity.server()?).await?;
-    let port = apps::free_port().await?;
+    let port = apps::free_port()?;
     let world = |name: &str, trusted: Option<&Identity>| {
         let inline = r::http_inline(r::routes("inline", &[("*", "app")]));
         let mut world = vec![

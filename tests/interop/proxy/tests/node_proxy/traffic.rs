@@ -19,7 +19,7 @@ async fn requests_go_where_routes_and_endpoints_say_and_each_type_is_acknowledge
 ) -> Result<()> {
     let node = Node::start(variant).await?;
     let (one, two) = (App::http("one").await?, App::http("two").await?);
-    let port = apps::free_port().await?;
+    let port = apps::free_port()?;
     let world = |a: &App, to: &str| {
         vec![
             pack(&r::listener("web", port, r::http("routes"))),
@@ -64,7 +64,7 @@ async fn routes_and_endpoints_may_stand_in_the_listener_and_the_cluster(
 ) -> Result<()> {
     let node = Node::start(variant).await?;
     let app = App::http("app").await?;
-    let port = apps::free_port().await?;
+    let port = apps::free_port()?;
     let inline = r::http_inline(r::routes("inline", &[("*", "app")]));
     let world = [
         pack(&r::listener("web", port, inline)),
@@ -87,7 +87,7 @@ async fn bytes_go_to_a_cluster_also_if_the_server_speaks_first(variant: Variant)
 /// From a listener to a server that speaks first, both at this address.
 pub(crate) async fn bytes_are_carried(node: &Node, ip: IpAddr) -> Result<()> {
     let app = App::echo_at(ip, "app").await?;
-    let at = apps::free_at(ip).await?;
+    let at = apps::free_at(ip)?;
     let world = [
         pack(&r::listener_at("bytes", at, r::bytes("app"))),
         pack(&r::fixed("app", &[app.address])),
@@ -104,7 +104,7 @@ pub(crate) async fn bytes_are_carried(node: &Node, ip: IpAddr) -> Result<()> {
 async fn bytes_are_split_by_weight(variant: Variant) -> Result<()> {
     let node = Node::start(variant).await?;
     let (many, few) = (App::echo("many").await?, App::echo("few").await?);
-    let port = apps::free_port().await?;
+    let port = apps::free_port()?;
     let split = r::bytes_split(&[("many", 9), ("few", 1), ("gone", 0)]);
     let world = [
         pack(&r::listener("bytes", port, split)),
@@ -132,7 +132,7 @@ async fn a_listener_changes_what_it_speaks_without_losing_its_socket_or_its_conn
 ) -> Result<()> {
     let node = Node::start(variant).await?;
     let (web, bytes) = (App::http("web").await?, App::echo("bytes").await?);
-    let port = apps::free_port().await?;
+    let port = apps::free_port()?;
     let clusters = [
         pack(&r::fixed("web", &[web.address])),
         pack(&r::fixed("bytes", &[bytes.address])),
