@@ -9,14 +9,13 @@ use heddle_upstream::{
 use http::{Request, Response, Uri, Version, header::UPGRADE};
 use hyper::client::conn::http2;
 use hyper_util::rt::TokioIo;
-use tokio::io::{AsyncRead, AsyncWrite};
 
 use crate::{Body, Failure, boxed};
 
 /// Opens connections to an application.
 pub trait Application {
     /// A connection.
-    type Io: AsyncRead + AsyncWrite + Unpin + Send + 'static;
+    type Io: heddle_upstream::Io + 'static;
 
     /// Connects to the application with the client's own address as source, so that it sees who calls.
     fn connect(&self) -> impl Future<Output = io::Result<Self::Io>>;

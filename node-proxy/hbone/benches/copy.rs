@@ -10,7 +10,7 @@ use std::{
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use heddle_hbone::{
-    CopyCounts, CopyLimits, HboneStream, Settings, client, copy_bidirectional, server,
+    ByteStream, CopyCounts, CopyLimits, HboneStream, Settings, client, copy_bidirectional, server,
 };
 use http::HeaderMap;
 use tokio::{
@@ -59,6 +59,8 @@ impl AsyncWrite for Peer {
         Poll::Ready(Ok(()))
     }
 }
+
+impl ByteStream for Peer {}
 
 /// One direction of a copy: `LENGTH` bytes.
 async fn copied() {

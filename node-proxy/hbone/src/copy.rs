@@ -10,16 +10,12 @@ use std::{
     time::Duration,
 };
 
-use tokio::{
-    io::{AsyncRead, AsyncWrite, ReadBuf},
-    time::{Instant, Sleep},
-};
+use bytes::Bytes;
+use tokio::time::{Instant, Sleep};
 
-/// Size of a direction's buffer when nothing has been sent yet.
-const FIRST_BUFFER: usize = 1 << 10;
-/// A direction that fills its buffer gets a larger one, up to this.
-const LARGEST_BUFFER: usize = 64 << 10;
-/// After so many buffers in a row, others on the same thread get their turn.
+use crate::pieces::{ByteStream, Room};
+
+/// After so many pieces in a row, others on the same thread get their turn.
 const MOST_ROUNDS: u32 = 16;
 
 /// How long a silent connection is kept.
@@ -108,8 +104,8 @@ pub async fn copy_bidirectional<A, B>(
     counts: &CopyCounts,
 ) -> Result<(), CopyError>
 where
-    A: AsyncRead + AsyncWrite + Unpin,
-    B: AsyncRead + AsyncWrite + Unpin,
+    A: ByteStream,
+    B: ByteStream,
 {
     let mut request = Direction::new(Side::Client, Side::Server, &counts.from_client);
     let mut response = Direction::new(Side::Server, Side::Client, &counts.from_server);
@@ -198,10 +194,9 @@ struct Direction<'a> {
     to: Side,
     count: &'a AtomicU64,
     phase: Phase,
-    buffer: Vec<u8>,
-    /// What of the buffer is read but not written.
-    start: usize,
-    end: usize,
+    room: Room,
+    /// What is taken but not given.
+    piece: Bytes,
     unflushed: bool,
     /// Grows with everything that happens.
     step: u64,
@@ -214,9 +209,8 @@ impl<'a> Direction<'a> {
             to,
             count,
             phase: Phase::Copying,
-            buffer: vec![0; FIRST_BUFFER],
-            start: 0,
-            end: 0,
+            room: Room::default(),
+            piece: Bytes::new(),
             unflushed: false,
             step: 0,
         }
@@ -229,15 +223,14 @@ impl<'a> Direction<'a> {
         writer: &mut W,
     ) -> Poll<Result<(), CopyError>>
     where
-        R: AsyncRead + Unpin,
-        W: AsyncWrite + Unpin,
+        R: ByteStream,
+        W: ByteStream,
     {
         let mut rounds = 0;
         loop {
             match self.phase {
-                Phase::Copying if self.start < self.end => {
-                    ready!(self.write(cx, writer))
-                        .map_err(|source| self.failed(self.to, source))?;
+                Phase::Copying if !self.piece.is_empty() => {
+                    ready!(self.give(cx, writer)).map_err(|source| self.failed(self.to, source))?;
                 }
                 Phase::Copying if rounds == MOST_ROUNDS => {
                     cx.waker().wake_by_ref();
@@ -245,9 +238,9 @@ impl<'a> Direction<'a> {
                 }
                 Phase::Copying => {
                     rounds += 1;
-                    match self.read(cx, reader) {
-                        Poll::Ready(read) => {
-                            read.map_err(|source| self.failed(self.from, source))?
+                    match self.take(cx, reader) {
+                        Poll::Ready(taken) => {
+                            taken.map_err(|source| self.failed(self.from, source))?
                         }
                         Poll::Pending => {
                             let flushed = self.flush(cx, writer);
@@ -261,7 +254,7 @@ impl<'a> Direction<'a> {
                         .map_err(|source| self.failed(self.to, source))?;
                     self.step += 1;
                     self.phase = Phase::Done;
-                    self.buffer = Vec::new();
+                    self.room = Room::default();
                 }
                 Phase::Done => return Poll::Ready(Ok(())),
             }
@@ -272,52 +265,38 @@ impl<'a> Direction<'a> {
         CopyError::Io { side, source }
     }
 
-    fn read<R>(&mut self, cx: &mut Context<'_>, reader: &mut R) -> Poll<io::Result<()>>
-    where
-        R: AsyncRead + Unpin,
-    {
-        let mut buffer = ReadBuf::new(&mut self.buffer);
-        ready!(Pin::new(reader).poll_read(cx, &mut buffer))?;
-        let length = buffer.filled().len();
-        self.start = 0;
-        self.end = length;
+    fn take<R: ByteStream>(
+        &mut self,
+        cx: &mut Context<'_>,
+        reader: &mut R,
+    ) -> Poll<io::Result<()>> {
+        self.piece = ready!(reader.poll_take(cx, &mut self.room))?;
         self.step += 1;
-        if length == 0 {
+        if self.piece.is_empty() {
             self.phase = Phase::Closing;
         }
         Poll::Ready(Ok(()))
     }
 
-    fn write<W>(&mut self, cx: &mut Context<'_>, writer: &mut W) -> Poll<io::Result<()>>
-    where
-        W: AsyncWrite + Unpin,
-    {
-        let data = &self.buffer[self.start..self.end];
-        let written = ready!(Pin::new(writer).poll_write(cx, data))?;
-        if written == 0 {
-            return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
-        }
-        self.start += written;
+    fn give<W: ByteStream>(
+        &mut self,
+        cx: &mut Context<'_>,
+        writer: &mut W,
+    ) -> Poll<io::Result<()>> {
+        let before = self.piece.len();
+        ready!(writer.poll_give(cx, &mut self.piece))?;
         self.unflushed = true;
         self.step += 1;
+        let written = before - self.piece.len();
         self.count.fetch_add(written as u64, Ordering::Relaxed);
-        self.grow();
+        if self.piece.is_empty() {
+            // So that its memory can be used again.
+            self.piece = Bytes::new();
+        }
         Poll::Ready(Ok(()))
     }
 
-    /// A buffer that was filled at one go was too small.
-    fn grow(&mut self) {
-        if self.start == self.end && self.end == self.buffer.len() && self.end < LARGEST_BUFFER {
-            self.buffer = vec![0; self.end * 4];
-            self.start = 0;
-            self.end = 0;
-        }
-    }
-
-    fn flush<W>(&mut self, cx: &mut Context<'_>, writer: &mut W) -> io::Result<()>
-    where
-        W: AsyncWrite + Unpin,
-    {
+    fn flush<W: ByteStream>(&mut self, cx: &mut Context<'_>, writer: &mut W) -> io::Result<()> {
         if self.unflushed
             && let Poll::Ready(flushed) = Pin::new(writer).poll_flush(cx)
         {

@@ -10,17 +10,21 @@
 //!
 //! `heddle-upstream` uses [`client`], `heddle-listeners` uses [`server`], both use [`copy_bidirectional`].
 
+mod ahead;
 pub mod client;
 mod copy;
 mod error;
 mod keepalive;
+mod pieces;
 mod seldom;
 pub mod server;
 mod settings;
 mod stream;
 
+pub use ahead::ReadAhead;
 pub use copy::{CopyCounts, CopyError, CopyLimits, Side, copy_bidirectional};
 pub use error::{HboneError, OpenError};
+pub use pieces::{ByteStream, Room};
 pub use seldom::Seldom;
 pub use settings::Settings;
 pub use stream::{HboneReader, HboneStream, HboneWriter};

@@ -1,7 +1,7 @@
 //! A CONNECT stream as a byte stream.
 
 use std::{
-    io,
+    io, mem,
     pin::Pin,
     sync::{
         Arc,
@@ -14,7 +14,7 @@ use bytes::{Buf, Bytes};
 use h2::{Reason, RecvStream, SendStream};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
-use crate::error::to_io;
+use crate::{ByteStream, error::to_io, pieces::Room};
 
 /// Counts a stream for as long as one of its halves lives.
 #[derive(Debug)]
@@ -90,6 +90,39 @@ impl HboneStream {
     }
 }
 
+impl HboneReader {
+    /// What was received: nothing only at the end. The peer may send as much again as soon as a piece is taken.
+    fn poll_piece(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<Bytes>> {
+        loop {
+            let Some(piece) = ready!(self.receive.poll_data(cx)) else {
+                return Poll::Ready(Ok(Bytes::new()));
+            };
+            let piece = piece.map_err(to_io)?;
+            if !piece.is_empty() {
+                return Poll::Ready(Ok(piece));
+            }
+        }
+    }
+
+    fn release(&mut self, length: usize) -> io::Result<()> {
+        self.receive
+            .flow_control()
+            .release_capacity(length)
+            .map_err(to_io)
+    }
+
+    /// The rest of what was begun to be read, or the next.
+    fn poll_take(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<Bytes>> {
+        let piece = if self.chunk.is_empty() {
+            ready!(self.poll_piece(cx))?
+        } else {
+            mem::take(&mut self.chunk)
+        };
+        self.release(piece.len())?;
+        Poll::Ready(Ok(piece))
+    }
+}
+
 impl AsyncRead for HboneReader {
     fn poll_read(
         mut self: Pin<&mut Self>,
@@ -97,20 +130,13 @@ impl AsyncRead for HboneReader {
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
         let this = &mut *self;
-        while this.chunk.is_empty() {
-            match ready!(this.receive.poll_data(cx)) {
-                Some(chunk) => this.chunk = chunk.map_err(to_io)?,
-                None => return Poll::Ready(Ok(())),
-            }
+        if this.chunk.is_empty() {
+            this.chunk = ready!(this.poll_piece(cx))?;
         }
         let length = this.chunk.len().min(buffer.remaining());
         buffer.put_slice(&this.chunk[..length]);
         this.chunk.advance(length);
-        this.receive
-            .flow_control()
-            .release_capacity(length)
-            .map_err(to_io)?;
-        Poll::Ready(Ok(()))
+        Poll::Ready(this.release(length))
     }
 }
 
@@ -128,6 +154,13 @@ impl HboneWriter {
                 None => return Poll::Ready(Err(self.why_closed(cx))),
             };
         }
+    }
+
+    /// Sends some of `piece`, at least a byte, and takes that off it.
+    fn poll_give(&mut self, cx: &mut Context<'_>, piece: &mut Bytes) -> Poll<io::Result<()>> {
+        let room = ready!(self.poll_room(cx, piece.len()))?;
+        let sent = self.send.send_data(piece.split_to(room), false);
+        Poll::Ready(sent.map_err(to_io))
     }
 
     fn why_closed(&mut self, cx: &mut Context<'_>) -> io::Error {
@@ -155,9 +188,8 @@ impl AsyncWrite for HboneWriter {
             return Poll::Ready(Ok(0));
         }
         let room = ready!(self.poll_room(cx, data.len()))?;
-        self.send
-            .send_data(Bytes::copy_from_slice(&data[..room]), false)
-            .map_err(to_io)?;
+        let copied = Bytes::copy_from_slice(&data[..room]);
+        self.send.send_data(copied, false).map_err(to_io)?;
         Poll::Ready(Ok(room))
     }
 
@@ -200,5 +232,15 @@ impl AsyncWrite for HboneStream {
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         Pin::new(&mut self.writer).poll_shutdown(cx)
+    }
+}
+
+impl ByteStream for HboneStream {
+    fn poll_take(&mut self, cx: &mut Context<'_>, _: &mut Room) -> Poll<io::Result<Bytes>> {
+        self.reader.poll_take(cx)
+    }
+
+    fn poll_give(&mut self, cx: &mut Context<'_>, piece: &mut Bytes) -> Poll<io::Result<()>> {
+        self.writer.poll_give(cx, piece)
     }
 }

@@ -11,7 +11,7 @@ use crate::{PodContext, Settings};
 /// Connects to the applications of one pod.
 pub(crate) trait LastLeg: Clone + 'static {
     /// A connection.
-    type Io: tokio::io::AsyncRead + tokio::io::AsyncWrite + Unpin + Send + 'static;
+    type Io: heddle_upstream::Io + 'static;
 
     /// Connects to `destination`, so that the application sees `client`'s address.
     fn connect(

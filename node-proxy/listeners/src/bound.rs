@@ -7,6 +7,7 @@ use heddle_config::{BoundProtocol, ClusterName};
 use heddle_filters::{
     Body, Client, Failure, Outbound, OverTls, UpstreamForward, outbound, share_of,
 };
+use heddle_hbone::ReadAhead;
 use heddle_identity::{Namespace, SpiffeId};
 use heddle_redirect::Netns;
 use heddle_routing::WeightedClusters;
@@ -131,7 +132,7 @@ async fn encrypted<I: Accepted>(
     listener: &Arc<str>,
     path: &DataPath,
     handshakes: &Semaphore,
-) -> Result<TlsStream<I>, Failure> {
+) -> Result<TlsStream<ReadAhead<I>>, Failure> {
     let failed = |reason: String| Failure::new(ResponseFlag::TlsFailure, reason);
     let Some(config) = path.config.load().server_tls.get(listener).cloned() else {
         io.abort_on_drop();
@@ -142,7 +143,7 @@ async fn encrypted<I: Accepted>(
     let handshake = async {
         let permit = handshakes.acquire().await;
         let _permit = permit.map_err(|error| failed(error.to_string()))?;
-        let accepting = TlsAcceptor::from(config).accept(io).await;
+        let accepting = TlsAcceptor::from(config).accept(ReadAhead::new(io)).await;
         accepting.map_err(|error| failed(format!("handshake: {error}")))
     };
     let done = tokio::time::timeout(path.settings.handshake_timeout, handshake).await;

@@ -2,12 +2,9 @@
 
 use std::{net::SocketAddr, time::Duration};
 
-use heddle_hbone::HboneStream;
+use heddle_hbone::{ByteStream, HboneStream, ReadAhead};
 use socket2::SockRef;
-use tokio::{
-    io::{AsyncRead, AsyncWrite},
-    net::TcpStream,
-};
+use tokio::net::TcpStream;
 use tokio_rustls::server::TlsStream;
 
 /// What is known about a connection before its first byte.
@@ -34,7 +31,7 @@ fn canonical(address: SocketAddr) -> SocketAddr {
 }
 
 /// The client's side of a connection.
-pub trait Accepted: AsyncRead + AsyncWrite + Unpin + Send + 'static {
+pub trait Accepted: ByteStream + Send + 'static {
     /// When it is dropped the client is to see that the connection broke, not that it ended.
     fn abort_on_drop(&self);
 }
@@ -46,9 +43,9 @@ impl Accepted for TcpStream {
     }
 }
 
-impl<I: Accepted> Accepted for TlsStream<I> {
+impl<I: Accepted> Accepted for TlsStream<ReadAhead<I>> {
     fn abort_on_drop(&self) {
-        self.get_ref().0.abort_on_drop();
+        self.get_ref().0.get_ref().abort_on_drop();
     }
 }
 

@@ -167,7 +167,7 @@ impl Arrived {
     async fn bytes<I, S>(self, io: I, application: S, path: &DataPath, drain: &Drain)
     where
         I: Accepted,
-        S: tokio::io::AsyncRead + tokio::io::AsyncWrite + Unpin,
+        S: heddle_hbone::ByteStream,
     {
         relay(io, application, path, drain, Some(&self.live), self.record).await;
     }

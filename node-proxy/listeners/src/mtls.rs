@@ -6,7 +6,7 @@ use heddle_cert_client::{Certificates, peer_identity};
 use heddle_config::ProxyConfig;
 use heddle_filters::Failure;
 use heddle_hbone::{
-    Seldom,
+    ReadAhead, Seldom,
     server::{self, Request},
 };
 use heddle_identity::SpiffeId;
@@ -96,7 +96,7 @@ async fn prove<I: Accepted>(
     pod: &PodContext,
     path: &DataPath,
     certificates: &Certificates,
-) -> Result<(TlsStream<I>, SpiffeId), Failure> {
+) -> Result<(TlsStream<ReadAhead<I>>, SpiffeId), Failure> {
     let own = {
         let config = path.config.load();
         pod_of(&config, pod)?.identity.clone()
@@ -112,7 +112,7 @@ async fn prove<I: Accepted>(
         .await
         .map_err(|error| tls(error.to_string()))?;
     let io = TlsAcceptor::from(settings)
-        .accept(io)
+        .accept(ReadAhead::new(io))
         .await
         .map_err(|error| tls(format!("handshake: {error}")))?;
     let identity = peer_identity(io.get_ref().1).map_err(|error| tls(error.to_string()))?;

@@ -1,12 +1,13 @@
 //! A connection some of whose first bytes have been read already.
 
 use std::{
-    io,
+    io, mem,
     pin::Pin,
     task::{Context, Poll},
 };
 
 use bytes::{Buf, Bytes};
+use heddle_hbone::{ByteStream, Room};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use crate::Accepted;
@@ -66,6 +67,19 @@ impl<I: AsyncWrite + Unpin> AsyncWrite for Prefixed<I> {
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         Pin::new(&mut self.io).poll_shutdown(cx)
+    }
+}
+
+impl<I: ByteStream> ByteStream for Prefixed<I> {
+    fn poll_take(&mut self, cx: &mut Context<'_>, room: &mut Room) -> Poll<io::Result<Bytes>> {
+        if self.first.is_empty() {
+            return self.io.poll_take(cx, room);
+        }
+        Poll::Ready(Ok(mem::take(&mut self.first)))
+    }
+
+    fn poll_give(&mut self, cx: &mut Context<'_>, piece: &mut Bytes) -> Poll<io::Result<()>> {
+        self.io.poll_give(cx, piece)
     }
 }
 

@@ -1,11 +1,10 @@
 //! Copying bytes both ways, until both ends, the policy or the drain end it.
 
 use heddle_filters::{OpenTunnel, Tunnel};
-use heddle_hbone::{CopyCounts, CopyError, Seldom, Side, copy_bidirectional};
+use heddle_hbone::{ByteStream, CopyCounts, CopyError, Seldom, Side, copy_bidirectional};
 use heddle_telemetry::ResponseFlag;
 use hyper_util::rt::TokioIo;
 use std::rc::Rc;
-use tokio::io::{AsyncRead, AsyncWrite};
 
 use crate::{
     Accepted, DataPath,
@@ -24,7 +23,7 @@ pub(crate) async fn relay<C, S>(
     record: TcpRecord,
 ) where
     C: Accepted,
-    S: AsyncRead + AsyncWrite + Unpin,
+    S: ByteStream,
 {
     record.opened();
     let counts = CopyCounts::default();
@@ -44,8 +43,8 @@ async fn copy<C, S>(
     counts: &CopyCounts,
 ) -> Option<Problem>
 where
-    C: AsyncRead + AsyncWrite + Unpin,
-    S: AsyncRead + AsyncWrite + Unpin,
+    C: ByteStream,
+    S: ByteStream,
 {
     let ended = Seldom::new(async {
         tokio::select! {

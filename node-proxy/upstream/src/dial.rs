@@ -4,7 +4,7 @@ use std::{future::Future, net::SocketAddr, sync::Arc, time::Duration};
 
 use heddle_cert_client::{CertError, Certificates};
 use heddle_config::{Inside, ProxyConfig, Tunnel, Workload};
-use heddle_hbone::{HboneStream, OpenError};
+use heddle_hbone::{HboneStream, OpenError, ReadAhead};
 use heddle_identity::SpiffeId;
 use heddle_redirect::socket;
 use http::HeaderMap;
@@ -97,7 +97,8 @@ impl Dialer {
             return Ok(Dialed { io, way });
         };
         let name = wanted.server_name(target.address.ip());
-        let connecting = TlsConnector::from(wanted.config(inside)).connect(name, io);
+        let connecting =
+            TlsConnector::from(wanted.config(inside)).connect(name, ReadAhead::new(io));
         let encrypted = within("TLS", limit, connecting).await?;
         let io = encrypted.map_err(DialError::UpstreamTls)?;
         Ok(Dialed {
@@ -209,13 +210,13 @@ async fn tls(
     stream: TcpStream,
     address: SocketAddr,
     limit: Duration,
-) -> Result<TlsStream<TcpStream>, DialError> {
+) -> Result<TlsStream<ReadAhead<TcpStream>>, DialError> {
     // Required by the type, but neither sent (no SNI) nor checked: the configuration expects an identity.
     let name = ServerName::IpAddress(address.ip().into());
     within(
         "TLS",
         limit,
-        TlsConnector::from(config).connect(name, stream),
+        TlsConnector::from(config).connect(name, ReadAhead::new(stream)),
     )
     .await?
     .map_err(DialError::Tls)

@@ -3,8 +3,8 @@
 use std::{fmt, net::SocketAddr, sync::Arc};
 
 use heddle_config::{ClientTls, Workload};
+use heddle_hbone::ByteStream;
 use heddle_routing::ClusterName;
-use tokio::io::{AsyncRead, AsyncWrite};
 
 use crate::Body;
 
@@ -18,9 +18,9 @@ pub enum Destination {
 }
 
 /// A connection: plain TCP or an HBONE stream.
-pub trait Io: AsyncRead + AsyncWrite + Send + Unpin {}
+pub trait Io: ByteStream + Send {}
 
-impl<T: AsyncRead + AsyncWrite + Send + Unpin> Io for T {}
+impl<T: ByteStream + Send> Io for T {}
 
 /// A connection of either kind.
 pub type BoxedIo = Box<dyn Io>;

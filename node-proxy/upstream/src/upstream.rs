@@ -10,8 +10,10 @@ use std::{
     time::{Duration, Instant},
 };
 
+use bytes::Bytes;
 use heddle_cert_client::Certificates;
 use heddle_config::{Inside, PodUid, SharedConfig};
+use heddle_hbone::{ByteStream, Room};
 use heddle_routing::ClusterName;
 use heddle_telemetry::Metrics;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
@@ -285,5 +287,15 @@ impl AsyncWrite for Counted {
 
     fn is_write_vectored(&self) -> bool {
         self.io.is_write_vectored()
+    }
+}
+
+impl ByteStream for Counted {
+    fn poll_take(&mut self, cx: &mut Context<'_>, room: &mut Room) -> Poll<io::Result<Bytes>> {
+        self.io.poll_take(cx, room)
+    }
+
+    fn poll_give(&mut self, cx: &mut Context<'_>, piece: &mut Bytes) -> Poll<io::Result<()>> {
+        self.io.poll_give(cx, piece)
     }
 }

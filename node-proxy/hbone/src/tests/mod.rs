@@ -1,5 +1,7 @@
+mod ahead;
 mod copying;
 mod limits;
+mod pieces;
 mod streams;
 
 use std::net::SocketAddr;
