@@ -8,7 +8,6 @@ use std::{
 };
 
 use heddle_identity::SpiffeId;
-use rustls::crypto::aws_lc_rs;
 use tokio::{
     sync::{Notify, watch},
     time::Instant,
@@ -134,9 +133,8 @@ impl Certificates {
     /// Starts the renewal task on the current tokio runtime. Nothing is wanted yet.
     pub fn start<I: Issue>(issuer: I, settings: Settings) -> Self {
         let trust = Arc::new(Trust::default());
-        let provider = Arc::new(aws_lc_rs::default_provider());
         let inner = Arc::new(Inner {
-            configs: Configs::new(provider, trust.clone()),
+            configs: Configs::new(trust.clone()),
             trust,
             settings,
             wanted: Mutex::default(),

@@ -3,7 +3,7 @@
 use std::{sync::Arc, time::SystemTime};
 
 use heddle_identity::SpiffeId;
-use rustls::{crypto::aws_lc_rs, pki_types::ServerName};
+use rustls::{CipherSuite, pki_types::ServerName};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio_rustls::{TlsAcceptor, TlsConnector};
 
@@ -25,7 +25,7 @@ impl Side {
         let trust = Arc::new(Trust::default());
         trust.set(trusted).expect("a bundle");
         Self {
-            configs: Configs::new(Arc::new(aws_lc_rs::default_provider()), trust.clone()),
+            configs: Configs::new(trust.clone()),
             trust,
             own,
         }
@@ -58,7 +58,10 @@ async fn handshake(server: &Side, client: &Side) -> (Seen, Seen) {
             .await?;
         // In TLS 1.3 the client is done before the server has judged it; the first byte tells.
         stream.read_u8().await?;
-        assert_eq!(stream.get_ref().1.alpn_protocol(), Some(&b"h2"[..]));
+        let session = stream.get_ref().1;
+        assert_eq!(session.alpn_protocol(), Some(&b"h2"[..]));
+        let suite = session.negotiated_cipher_suite().expect("a suite").suite();
+        assert_eq!(suite, CipherSuite::TLS13_AES_128_GCM_SHA256);
         Ok::<_, std::io::Error>(peer_identity(stream.get_ref().1).expect("authenticated"))
     };
     let (server, client) = tokio::join!(accept, connect);
