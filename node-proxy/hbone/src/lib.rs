@@ -1,14 +1,15 @@
 //! HBONE: one user connection for each HTTP/2 CONNECT stream, many of them in one connection, as Istio's ztunnel speaks it.
 //!
-//! This crate knows streams, windows and half-closes. It knows neither TLS nor identities nor policy: both ends are
-//! given a connection that is authenticated already. It never opens a socket.
+//! This crate knows streams, windows, half-closes, and how bytes get from one connection to another. It speaks no TLS and knows
+//! neither identities nor policy: both ends are given a connection that is authenticated already. It never opens a socket.
 //!
 //! ```text
 //! client::connect(io) ─▶ Tunnel ─ open(address) ─▶ HboneStream ═ CONNECT ═ Request ─ accept() ─▶ HboneStream ◀─ server::serve(io)
 //!                                                                             └─ refuse(status)
 //! ```
 //!
-//! `heddle-upstream` uses [`client`], `heddle-listeners` uses [`server`], both use [`copy_bidirectional`].
+//! `heddle-upstream` uses [`client`], `heddle-listeners` uses [`server`] and [`copy_bidirectional`]; what either of them copies is a
+//! [`ByteStream`], and what it speaks TLS over is in a [`ReadAhead`].
 
 mod ahead;
 pub mod client;
