@@ -21,6 +21,7 @@ mod seldom;
 pub mod server;
 mod settings;
 mod stream;
+mod through;
 
 pub use ahead::ReadAhead;
 pub use copy::{CopyCounts, CopyError, CopyLimits, Side, copy_bidirectional};
@@ -29,6 +30,7 @@ pub use pieces::{ByteStream, Room};
 pub use seldom::Seldom;
 pub use settings::Settings;
 pub use stream::{HboneReader, HboneStream, HboneWriter};
+pub use through::pour;
 
 /// The port on which every pod of the mesh takes HBONE (mutual TLS).
 pub const PORT: u16 = 15008;

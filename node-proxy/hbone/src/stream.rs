@@ -10,11 +10,11 @@ use std::{
     task::{Context, Poll, ready},
 };
 
-use bytes::{Buf, Bytes};
+use bytes::Bytes;
 use h2::{Reason, RecvStream, SendStream};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
-use crate::{ByteStream, error::to_io, pieces::Room};
+use crate::{ByteStream, error::to_io, pieces::Room, through::pour};
 
 /// Counts a stream for as long as one of its halves lives.
 #[derive(Debug)]
@@ -133,9 +133,7 @@ impl AsyncRead for HboneReader {
         if this.chunk.is_empty() {
             this.chunk = ready!(this.poll_piece(cx))?;
         }
-        let length = this.chunk.len().min(buffer.remaining());
-        buffer.put_slice(&this.chunk[..length]);
-        this.chunk.advance(length);
+        let length = pour(&mut this.chunk, buffer);
         Poll::Ready(this.release(length))
     }
 }

@@ -6,8 +6,8 @@ use std::{
     task::{Context, Poll},
 };
 
-use bytes::{Buf, Bytes};
-use heddle_hbone::{ByteStream, Room};
+use bytes::Bytes;
+use heddle_hbone::{ByteStream, Room, pour};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use crate::Accepted;
@@ -33,41 +33,13 @@ impl<I: AsyncRead + Unpin> AsyncRead for Prefixed<I> {
         if self.first.is_empty() {
             return Pin::new(&mut self.io).poll_read(cx, buffer);
         }
-        let length = self.first.len().min(buffer.remaining());
-        buffer.put_slice(&self.first[..length]);
-        self.first.advance(length);
+        pour(&mut self.first, buffer);
         Poll::Ready(Ok(()))
     }
 }
 
 impl<I: AsyncWrite + Unpin> AsyncWrite for Prefixed<I> {
-    fn poll_write(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        data: &[u8],
-    ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.io).poll_write(cx, data)
-    }
-
-    fn poll_write_vectored(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        data: &[io::IoSlice<'_>],
-    ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.io).poll_write_vectored(cx, data)
-    }
-
-    fn is_write_vectored(&self) -> bool {
-        self.io.is_write_vectored()
-    }
-
-    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.io).poll_flush(cx)
-    }
-
-    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.io).poll_shutdown(cx)
-    }
+    heddle_hbone::write_through!(io);
 }
 
 impl<I: ByteStream> ByteStream for Prefixed<I> {

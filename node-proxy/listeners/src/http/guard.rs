@@ -11,6 +11,7 @@ use std::{
     time::Duration,
 };
 
+use heddle_hbone::pour;
 use tokio::{
     io::{AsyncRead, AsyncWrite, ReadBuf},
     time::{Instant, Sleep},
@@ -155,9 +156,7 @@ impl<I: AsyncRead + Unpin> AsyncRead for Guard<I> {
     ) -> Poll<io::Result<()>> {
         let this = &mut *self;
         if let Some(poison) = &mut this.poison {
-            let length = poison.len().min(buffer.remaining());
-            buffer.put_slice(&poison[..length]);
-            *poison = &poison[length..];
+            pour(poison, buffer);
             return Poll::Ready(Ok(()));
         }
         let before = buffer.filled().len();
