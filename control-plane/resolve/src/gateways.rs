@@ -67,12 +67,12 @@ pub(crate) fn resolve(cluster: &Cluster, mesh: &Mesh, routes: &[&LinkedRoute]) -
         .values()
         .flat_map(|node| node.addresses.iter().copied())
         .collect();
-    for gateway in &gateways {
+    for (at, gateway) in gateways.iter().enumerate() {
         let status = status::gateway(gateway, &addresses);
         if status::is_served(&status) {
             result
                 .listeners
-                .extend(virtual_hosts::listeners(gateway, &attached, routes));
+                .extend(virtual_hosts::listeners((at, gateway), &attached, routes));
         }
         status::problems(gateway, &status, &mut result.problems);
         result.statuses.insert(gateway.key.clone(), status);

@@ -38,7 +38,7 @@ pub(crate) use links::{LinkedRoute, LinkedRoutes, by_route};
 pub use matches::{REGEX_NEST_LIMIT, REGEX_SIZE_LIMIT};
 pub(crate) use matches::{path_text, prefix, token};
 pub(crate) use mesh::attach as attach_to_services;
-pub(crate) use precedence::in_order;
+pub(crate) use precedence::{HostRank, in_order};
 pub(crate) use raw::RawRoute;
 pub(crate) use read::{Route, read};
 

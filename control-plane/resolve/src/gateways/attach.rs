@@ -23,8 +23,8 @@ pub(super) type ListenerAt = (usize, usize);
 #[derive(Debug, Default)]
 pub(super) struct Attached {
     pub(super) verdicts: BTreeMap<(usize, usize), Verdict>,
-    /// The routes of each listener, by (Gateway, index of the listener), with their hosts there.
-    pub(super) routes: BTreeMap<(RawKey, usize), BTreeMap<usize, Vec<HostAt>>>,
+    /// The routes of each listener, by index, with each of their hosts there.
+    pub(super) routes: BTreeMap<ListenerAt, Vec<(usize, HostAt)>>,
 }
 
 /// A host of a route at a listener.
@@ -77,16 +77,14 @@ pub(super) fn attach(
             let (verdict, places) = place(cluster, at, gateway, index, route, parent, &mut taken);
             attached.verdicts.insert((index, number), verdict);
             for (listener, hosts) in places.into_iter().filter(|_| has_rules) {
-                let routes = attached
-                    .routes
-                    .entry((gateway.raw.clone(), listener))
-                    .or_default();
-                let known = routes.entry(index).or_default();
-                let new: Vec<HostAt> = hosts
-                    .into_iter()
-                    .filter(|host| !known.contains(host))
-                    .collect();
-                known.extend(new);
+                let routes = attached.routes.entry((at, listener)).or_default();
+                for host in hosts {
+                    // Another parentRef may have brought it here already.
+                    let own = routes.iter().rev().take_while(|(of, _)| *of == index);
+                    if own.into_iter().all(|(_, known)| *known != host) {
+                        routes.push((index, host));
+                    }
+                }
             }
         }
     }
@@ -105,71 +103,51 @@ fn place(
     parent: &ParentRef,
     taken: &mut Taken,
 ) -> (Verdict, Places) {
-    let gateway_namespace = gateway.raw.0.clone();
-    let meant: Vec<usize> = positions(&gateway.listeners, |listener| is_meant(listener, parent));
-    if meant.is_empty() {
-        let message = "the Gateway has no listener with this sectionName and port".to_owned();
-        return (Verdict::Refused("NoMatchingParent", message), Vec::new());
-    }
+    let is_own = gateway.raw.0 == route.key.0;
     let allowed = |listener: &Listener| {
         listener.kinds.contains(&route.kind)
             && match &listener.namespaces {
                 AllowedNamespaces::All => true,
-                AllowedNamespaces::Same => gateway_namespace == route.key.0,
+                AllowedNamespaces::Same => is_own,
                 AllowedNamespaces::Selected(selector) => {
                     selector.matches(&namespaces::labels(cluster, &route.key.0))
                 }
                 AllowedNamespaces::None => false,
             }
     };
-    let mut permitted = BTreeSet::new();
-    for position in meant {
-        if let Some(listener) = gateway
-            .listeners
-            .get_mut(position)
-            .filter(|listener| allowed(listener))
-        {
-            // attachedRoutes counts by parentRef and allowedRoutes alone (ListenerStatus.attachedRoutes).
-            listener.attached.insert(index);
-            permitted.insert(position);
-        }
-    }
-    if permitted.is_empty() {
-        let message = "no listener allows routes of this kind from this namespace".to_owned();
-        return (
-            Verdict::Refused("NotAllowedByListeners", message),
-            Vec::new(),
-        );
-    }
+    let (mut meant, mut permitted) = (false, false);
     let mut places = Places::new();
     let mut conflict = false;
-    for position in permitted {
-        let Some(listener) = gateway.listeners.get(position) else {
+    for (position, listener) in gateway.listeners.iter_mut().enumerate() {
+        if !is_meant(listener, parent) {
             continue;
-        };
+        }
+        meant = true;
+        if !allowed(listener) {
+            continue;
+        }
+        permitted = true;
+        // attachedRoutes counts by parentRef and allowedRoutes alone (ListenerStatus.attachedRoutes).
+        listener.attached.insert(index);
         let hosts = hosts_at(listener, route);
         if hosts.is_empty() {
             continue;
         }
-        let taken = taken.entry((at, position)).or_default();
-        let meets = |at: &HostAt| {
-            taken
-                .iter()
-                .filter(|(kind, _)| **kind != route.kind)
-                .flat_map(|(_, others)| others)
-                .any(|other| hosts::intersection(other, &at.host).is_some())
-        };
-        // HTTPRoutes and GRPCRoutes do not share a host; the older stays (GRPCRouteSpec).
-        if hosts.iter().any(meets) {
-            conflict = true;
-            continue;
+        match take(hosts, route.kind, taken.entry((at, position)).or_default()) {
+            Some(hosts) => places.push((position, hosts)),
+            None => conflict = true,
         }
-        let own = taken.entry(route.kind).or_default();
-        own.extend(hosts.iter().map(|at| at.host.clone()));
-        places.push((position, hosts));
     }
     if !places.is_empty() {
         return (Verdict::Attached, places);
+    }
+    if !meant {
+        let message = "the Gateway has no listener with this sectionName and port".to_owned();
+        return (Verdict::Refused("NoMatchingParent", message), places);
+    }
+    if !permitted {
+        let message = "no listener allows routes of this kind from this namespace".to_owned();
+        return (Verdict::Refused("NotAllowedByListeners", message), places);
     }
     let verdict = if conflict {
         let message = "an older route of another kind has the same host name".to_owned();
@@ -181,13 +159,29 @@ fn place(
     (verdict, places)
 }
 
-fn positions(listeners: &[Listener], wanted: impl Fn(&Listener) -> bool) -> Vec<usize> {
-    listeners
-        .iter()
-        .enumerate()
-        .filter(|(_, listener)| wanted(listener))
-        .map(|(index, _)| index)
-        .collect()
+/// Takes hosts at a listener for routes of this kind, if no other kind has them: HTTPRoutes and GRPCRoutes do not share a host; the older stays
+/// (GRPCRouteSpec).
+fn take(
+    hosts: Vec<HostAt>,
+    kind: RouteKind,
+    taken: &mut BTreeMap<RouteKind, BTreeSet<HostMatch>>,
+) -> Option<Vec<HostAt>> {
+    let meets = |at: &HostAt| {
+        let of_others = taken.iter().filter(|(other, _)| **other != kind);
+        of_others
+            .flat_map(|(_, others)| others)
+            .any(|other| hosts::intersection(other, &at.host).is_some())
+    };
+    if hosts.iter().any(meets) {
+        return None;
+    }
+    let own = taken.entry(kind).or_default();
+    for at in &hosts {
+        if !own.contains(&at.host) {
+            own.insert(at.host.clone());
+        }
+    }
+    Some(hosts)
 }
 
 fn is_meant(listener: &Listener, parent: &ParentRef) -> bool {

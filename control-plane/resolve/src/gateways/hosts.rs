@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use heddle_model::HostMatch;
 
-use crate::names::is_dns_subdomain;
+use crate::{names::is_dns_subdomain, routes::HostRank};
 
 /// Reads a `hostname`: a name, or `*.` and a name. Not an address, and nothing with a port.
 pub(crate) fn parse(text: &str) -> Option<HostMatch> {
@@ -68,7 +68,7 @@ fn is_below(name: &str, suffix: &str) -> bool {
 }
 
 /// (characters of a name without wildcard, characters): the greater goes first (HTTPRouteSpec.hostnames).
-pub(super) fn specificity(host: &HostMatch) -> (usize, usize) {
+pub(super) fn specificity(host: &HostMatch) -> HostRank {
     match host {
         HostMatch::Exact(name) => (name.len(), name.len()),
         HostMatch::Wildcard(suffix) => (0, suffix.len() + 2),

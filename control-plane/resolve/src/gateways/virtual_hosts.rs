@@ -16,11 +16,11 @@ use super::{
     hosts,
     listeners::Listener,
 };
-use crate::routes::{LinkedRoute, in_order};
+use crate::routes::{HostRank, LinkedRoute, in_order};
 
 /// One entry for each port of a Gateway that is served.
 pub(super) fn listeners(
-    gateway: &OurGateway<'_>,
+    (at, gateway): (usize, &OurGateway<'_>),
     attached: &Attached,
     linked: &[&LinkedRoute],
 ) -> Vec<(GatewayListenerKey, GatewayListener)> {
@@ -47,8 +47,8 @@ pub(super) fn listeners(
         let mut hosts: Vec<GatewayVirtualHost> = group
             .iter()
             .flat_map(|(index, listener)| {
-                let at = (gateway.raw.clone(), *index);
-                of_listener(listener, &group, attached.routes.get(&at), linked)
+                let routes = attached.routes.get(&(at, *index));
+                of_listener(listener, &group, routes.map_or(&[], Vec::as_slice), linked)
             })
             .collect();
         hosts.sort_by(|a, b| {
@@ -64,11 +64,10 @@ pub(super) fn listeners(
 fn of_listener(
     listener: &Listener,
     group: &[(usize, &Listener)],
-    routes: Option<&BTreeMap<usize, Vec<HostAt>>>,
+    routes: &[(usize, HostAt)],
     linked: &[&LinkedRoute],
 ) -> Vec<GatewayVirtualHost> {
-    let none = BTreeMap::new();
-    let routes = RoutesByHost::of(routes.unwrap_or(&none));
+    let routes = RoutesByHost::of(routes);
     let mut names: BTreeSet<&HostMatch> = routes.0.keys().copied().collect();
     names.insert(&listener.host);
     let belongs_to_another = |host: &HostMatch| {
@@ -89,19 +88,17 @@ fn of_listener(
 }
 
 /// A route, and how specific its host name is that a host is meant by.
-type Meant = (usize, (usize, usize));
+type Meant = (usize, HostRank);
 
 /// The routes of a listener by their hosts there.
 struct RoutesByHost<'a>(BTreeMap<&'a HostMatch, Vec<Meant>>);
 
 impl<'a> RoutesByHost<'a> {
-    fn of(routes: &'a BTreeMap<usize, Vec<HostAt>>) -> Self {
+    fn of(routes: &'a [(usize, HostAt)]) -> Self {
         let mut by_host = BTreeMap::<_, Vec<Meant>>::new();
-        for (route, names) in routes {
-            for at in names {
-                let meant = (*route, hosts::specificity(&at.written));
-                by_host.entry(&at.host).or_default().push(meant);
-            }
+        for (route, at) in routes {
+            let meant = (*route, hosts::specificity(&at.written));
+            by_host.entry(&at.host).or_default().push(meant);
         }
         Self(by_host)
     }
@@ -123,14 +120,9 @@ impl<'a> RoutesByHost<'a> {
 
 /// The rules of routes, those with the longer host names first (HTTPRouteSpec.hostnames).
 fn rules(meant: &[Meant], linked: &[&LinkedRoute]) -> Vec<Arc<RouteRule>> {
-    let mut candidates = Vec::new();
-    for (route, specificity) in meant {
+    in_order(meant.iter().flat_map(|(route, specificity)| {
         let linked = linked.get(*route).and_then(|one| one.of_gateways.as_ref());
-        for candidate in linked.into_iter().flat_map(|linked| &linked.candidates) {
-            let mut candidate = candidate.clone();
-            candidate.host = *specificity;
-            candidates.push(candidate);
-        }
-    }
-    in_order(candidates)
+        let candidates = linked.into_iter().flat_map(|linked| &linked.candidates);
+        candidates.map(|candidate| (*specificity, candidate))
+    }))
 }

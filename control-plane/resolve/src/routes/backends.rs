@@ -51,7 +51,7 @@ pub(crate) struct Unresolved {
 /// What came of linking a route.
 #[derive(Debug, PartialEq)]
 pub(crate) struct Linked {
-    /// All rules, ready to be put in order.
+    /// All rules, as they are written.
     pub(crate) candidates: Vec<Candidate>,
     /// The references that do not resolve.
     pub(crate) unresolved: Vec<Unresolved>,
@@ -86,7 +86,6 @@ impl Linker<'_> {
             let action = self.action(route, rule, references, &mut unresolved);
             for (match_index, matches, rank) in &rule.matches {
                 candidates.push(Candidate {
-                    host: (0, 0),
                     rank: *rank,
                     created: route.created.clone(),
                     rule: Arc::new(RouteRule {

@@ -77,11 +77,8 @@ pub(crate) fn attach(routes: &[&LinkedRoute], linker: Linker<'_>) -> Attached {
         attached.verdicts.insert((index, number), verdict);
     }
     for (key, indices) in wishes {
-        let rules = indices
-            .iter()
-            .flat_map(|index| linked(index).iter().cloned())
-            .collect();
-        let rules = in_order(rules);
+        let candidates = indices.iter().flat_map(linked);
+        let rules = in_order(candidates.map(|candidate| ((0, 0), candidate)));
         attached
             .tables
             .insert(key.clone(), RouteTable { key, rules });

@@ -4,7 +4,7 @@
 //! method, the most headers. Then for both: the oldest route, the first by `namespace/name`, the first rule of a route. Where the Gateway
 //! API leaves regular expressions to the implementation, they come between exact paths and prefixes, the longest first.
 
-use std::{cmp::Reverse, sync::Arc};
+use std::sync::Arc;
 
 use heddle_model::{PathMatch, RouteRule};
 use heddle_resources::k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
@@ -28,11 +28,9 @@ impl Rank {
     }
 }
 
-/// A rule with everything that its place depends on.
+/// A rule with everything that its place depends on beside the host.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Candidate {
-    /// How specific the host is that it was attached by: (characters of an exact name, characters). 0 in the mesh.
-    pub(crate) host: (usize, usize),
     /// How specific its match is.
     pub(crate) rank: Rank,
     /// metadata.creationTimestamp of its route.
@@ -41,22 +39,21 @@ pub(crate) struct Candidate {
     pub(crate) rule: Arc<RouteRule>,
 }
 
-/// Puts rules in the order in which they are tried.
-pub(crate) fn in_order(mut candidates: Vec<Candidate>) -> Vec<Arc<RouteRule>> {
-    candidates.sort_by(|a, b| key(a).cmp(&key(b)));
+/// How specific the host is that a rule is attached by: (characters of an exact name, characters); 0 in the mesh.
+pub(crate) type HostRank = (usize, usize);
+
+/// Puts rules in the order in which they are tried. They come by `namespace/name` of their routes, and those of a route as they are written.
+pub(crate) fn in_order<'a>(
+    candidates: impl Iterator<Item = (HostRank, &'a Candidate)>,
+) -> Vec<Arc<RouteRule>> {
+    let mut candidates: Vec<_> = candidates.collect();
+    // Stable: what comes first is first among equals.
+    candidates.sort_by(|(a_host, a), (b_host, b)| {
+        let (first, second) = ((a_host, &a.rank), (b_host, &b.rank));
+        second.cmp(&first).then_with(|| a.created.cmp(&b.created))
+    });
     candidates
         .into_iter()
-        .map(|candidate| candidate.rule)
+        .map(|(_, candidate)| Arc::clone(&candidate.rule))
         .collect()
-}
-
-fn key(candidate: &Candidate) -> impl Ord + '_ {
-    let origin = &candidate.rule.origin;
-    (
-        Reverse((candidate.host, candidate.rank)),
-        &candidate.created,
-        &origin.route.key,
-        origin.rule,
-        origin.match_index,
-    )
 }
