@@ -28,6 +28,7 @@ pub mod render;
 mod resources;
 mod routes;
 mod secrets;
+mod seen;
 mod translator;
 mod wire;
 mod workloads;

@@ -64,25 +64,51 @@ impl<U: Unit> Memo<U> {
         let mut present = 0;
         for (key, unit) in units {
             present += 1;
-            if let Some(known) = self.known.get_mut(&key)
-                && known.unit == unit
-            {
-                known.round = self.round;
-                continue;
-            }
-            encoded += 1;
-            let resource = resources.put(Arc::new(build(&unit, &key)));
-            let known = Known {
-                unit,
-                resource: (resource.type_url, Arc::clone(&resource.name)),
-                round: self.round,
-            };
-            self.known.insert(key, known);
+            encoded += usize::from(self.take(key, unit, resources, &mut build));
         }
         if self.known.len() > present {
             self.forget(resources);
         }
         encoded
+    }
+
+    /// Brings these up to date, as far as they are known, and leaves all others as they are. Returns how many were encoded.
+    pub(crate) fn refresh(
+        &mut self,
+        units: impl IntoIterator<Item = (U::Key, U)>,
+        resources: &mut Resources,
+    ) -> usize {
+        let mut encoded = 0;
+        for (key, unit) in units {
+            if self.known.contains_key(&key) {
+                encoded += usize::from(self.take(key, unit, resources, &mut U::build));
+            }
+        }
+        encoded
+    }
+
+    /// Tells whether it was encoded.
+    fn take(
+        &mut self,
+        key: U::Key,
+        unit: U,
+        resources: &mut Resources,
+        build: &mut impl FnMut(&U, &U::Key) -> Resource,
+    ) -> bool {
+        if let Some(known) = self.known.get_mut(&key)
+            && known.unit == unit
+        {
+            known.round = self.round;
+            return false;
+        }
+        let resource = resources.put(Arc::new(build(&unit, &key)));
+        let known = Known {
+            unit,
+            resource: (resource.type_url, Arc::clone(&resource.name)),
+            round: self.round,
+        };
+        self.known.insert(key, known);
+        true
     }
 
     fn forget(&mut self, resources: &mut Resources) {

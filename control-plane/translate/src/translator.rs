@@ -6,9 +6,8 @@ use std::{
 };
 
 use heddle_model::{
-    AppProtocol, Enrolment, GatewayListener, GatewayListenerKey, Mesh, PodKey, RouteTable,
-    RouteTableKey, Service, ServiceKey, ServiceKind, ServicePort, ServicePortKey, Transport,
-    Workload,
+    AppProtocol, Enrolment, Mesh, PodKey, RouteTable, RouteTableKey, Service, ServiceKey,
+    ServiceKind, ServicePort, ServicePortKey, Transport,
 };
 use heddle_snapshot::{Placement, Scope, Snapshot};
 
@@ -24,6 +23,7 @@ use crate::{
     resources::Resources,
     routes::{EncodedRoutes, GatewayRoutesUnit, GrpcPorts, MeshRoutesUnit},
     secrets::TrustBundleUnit,
+    seen::{Changes, Endpoints, Seen},
     workloads::{NodeWorkloadUnit, PodWorkloadUnit},
 };
 
@@ -32,10 +32,8 @@ use crate::{
 pub struct Translator {
     memos: Memos,
     resources: Resources,
-    workloads: BTreeMap<PodKey, Arc<Workload>>,
+    seen: Seen,
     placement: Arc<Placement>,
-    routes: BTreeMap<RouteTableKey, Arc<RouteTable>>,
-    gateways: BTreeMap<GatewayListenerKey, Arc<GatewayListener>>,
     grpc: GrpcPorts,
     encoded: EncodedRoutes,
     envoy: Edition,
@@ -106,18 +104,21 @@ impl Translator {
 
     /// Takes in the mesh as it is now. `trust_bundle`: the mesh's roots, PEM; while it is empty, no `ROOTCA` is sent.
     pub fn update(&mut self, mesh: &Mesh, trust_bundle: &str) -> Update {
-        let routes_changed = self.follow_routes(mesh);
-        let encoded = self.services(mesh)
-            + self.gateways(mesh)
-            + self.pods(mesh)
-            + self.grpc(mesh)
+        let changes = self.seen.take_in(mesh);
+        if changes.routing {
+            self.grpc = GrpcPorts::of(mesh);
+        }
+        let encoded = self.services(mesh, &changes)
+            + self.gateways(mesh, &changes)
+            + self.pods(mesh, &changes)
+            + self.grpc(mesh, &changes)
             + self.trust_bundle(trust_bundle);
         let counts = self.resources.counts(encoded);
-        let moved = self.follow_workloads(mesh);
+        let moved = changes.workloads && self.follow_workloads(mesh);
         let envoy = self
             .envoy
-            .update(mesh, &self.grpc, &mut self.encoded, trust_bundle);
-        if routes_changed {
+            .update(mesh, &changes, &self.grpc, &mut self.encoded, trust_bundle);
+        if changes.routing {
             self.encoded.forget();
         }
         if counts.is_visible() || envoy.is_visible() || moved {
@@ -134,54 +135,57 @@ impl Translator {
         }
     }
 
-    /// Takes in which routes there are. Returns whether these are others than before.
-    fn follow_routes(&mut self, mesh: &Mesh) -> bool {
-        if self.routes == mesh.routes && self.gateways == mesh.gateways {
-            return false;
+    fn services(&mut self, mesh: &Mesh, changes: &Changes) -> usize {
+        let (memos, resources) = (&mut self.memos, &mut self.resources);
+        let mut encoded = 0;
+        if changes.services {
+            let dns = mesh.services.iter().map(|(key, service)| {
+                let unit = DnsUnit {
+                    service: Arc::clone(service),
+                    cluster_domain: Arc::clone(&mesh.cluster_domain),
+                };
+                (key.clone(), unit)
+            });
+            encoded += memos.local.update([((), LocalClusterUnit)], resources)
+                + memos.aliases.update(aliases(mesh), resources)
+                + memos.dns.update(dns, resources);
         }
-        self.grpc = GrpcPorts::of(mesh);
-        self.routes.clone_from(&mesh.routes);
-        self.gateways.clone_from(&mesh.gateways);
-        true
-    }
-
-    fn services(&mut self, mesh: &Mesh) -> usize {
-        let Self {
-            memos,
-            resources,
-            grpc,
-            encoded,
-            ..
-        } = self;
-        let clusters = ports(mesh).map(|(key, _, port)| {
-            let http2 = grpc.is_http2(&key, port);
-            (key, ServiceClusterUnit { http2 })
-        });
-        let endpoints = ports(mesh).map(|(key, ..)| {
+        if changes.services || changes.routing {
+            let grpc = &self.grpc;
+            let clusters = ports(mesh).map(|(key, _, port)| {
+                let http2 = grpc.is_http2(&key, port);
+                (key, ServiceClusterUnit { http2 })
+            });
+            let known = &mut self.encoded;
+            encoded += memos.services.update(clusters, resources)
+                + memos.outbound.update(outbound_listeners(mesh), resources)
+                + memos
+                    .mesh_routes
+                    .update_with(mesh_routes(mesh), resources, |unit, key| {
+                        unit.build_with(key, known)
+                    });
+        }
+        let unit = |key: ServicePortKey| {
             let unit = EndpointsUnit(mesh.endpoints.get(&key).cloned());
             (key, unit)
-        });
-        let dns = mesh.services.iter().map(|(key, service)| {
-            let unit = DnsUnit {
-                service: Arc::clone(service),
-                cluster_domain: Arc::clone(&mesh.cluster_domain),
-            };
-            (key.clone(), unit)
-        });
-        memos.local.update([((), LocalClusterUnit)], resources)
-            + memos.services.update(clusters, resources)
-            + memos.aliases.update(aliases(mesh), resources)
-            + memos.endpoints.update(endpoints, resources)
-            + memos.outbound.update(outbound_listeners(mesh), resources)
-            + memos
-                .mesh_routes
-                .update_with(mesh_routes(mesh), resources, |unit, key| {
-                    unit.build_with(key, encoded)
-                })
-            + memos.dns.update(dns, resources)
+        };
+        encoded
+            + match &changes.endpoints {
+                Endpoints::Of(ports) if !changes.services => {
+                    let units = ports.iter().cloned().map(unit);
+                    memos.endpoints.refresh(units, resources)
+                }
+                _ => {
+                    let units = ports(mesh).map(|(key, ..)| unit(key));
+                    memos.endpoints.update(units, resources)
+                }
+            }
     }
 
-    fn gateways(&mut self, mesh: &Mesh) -> usize {
+    fn gateways(&mut self, mesh: &Mesh, changes: &Changes) -> usize {
+        if !changes.routing {
+            return 0;
+        }
         let listeners = mesh.gateways.iter().map(|(key, listener)| {
             let unit = GatewayListenerUnit {
                 port: listener.port,
@@ -200,38 +204,59 @@ impl Translator {
                 .update_with(routes, resources, |unit, key| unit.build_with(key, encoded))
     }
 
-    fn pods(&mut self, mesh: &Mesh) -> usize {
-        let workloads = mesh
-            .workloads
-            .iter()
-            .map(|(key, workload)| (key.clone(), PodWorkloadUnit(Arc::clone(workload))));
-        let nodes = mesh
-            .nodes
-            .iter()
-            .map(|(key, node)| (key.clone(), NodeWorkloadUnit(Arc::clone(node))));
-        let sets = mesh
-            .address_sets
-            .iter()
-            .map(|(key, set)| (key.clone(), AddressSetUnit(Arc::clone(set))));
-        let resources = &mut self.resources;
-        self.memos.workloads.update(workloads, resources)
-            + self.memos.nodes.update(nodes, resources)
-            + self.memos.address_sets.update(sets, resources)
-            + self.memos.pods.update(pod_listeners(mesh), resources)
+    fn pods(&mut self, mesh: &Mesh, changes: &Changes) -> usize {
+        let (memos, resources) = (&mut self.memos, &mut self.resources);
+        let mut encoded = 0;
+        if changes.workloads {
+            let workloads = mesh
+                .workloads
+                .iter()
+                .map(|(key, workload)| (key.clone(), PodWorkloadUnit(Arc::clone(workload))));
+            encoded += memos.workloads.update(workloads, resources);
+        }
+        if changes.nodes {
+            let nodes = mesh
+                .nodes
+                .iter()
+                .map(|(key, node)| (key.clone(), NodeWorkloadUnit(Arc::clone(node))));
+            encoded += memos.nodes.update(nodes, resources);
+        }
+        if changes.address_sets {
+            let sets = mesh
+                .address_sets
+                .iter()
+                .map(|(key, set)| (key.clone(), AddressSetUnit(Arc::clone(set))));
+            encoded += memos.address_sets.update(sets, resources);
+        }
+        if changes.workloads || changes.policies {
+            encoded += memos.pods.update(pod_listeners(mesh), resources);
+        }
+        encoded
     }
 
-    fn grpc(&mut self, mesh: &Mesh) -> usize {
-        let pods = GrpcPods::of(mesh);
+    fn grpc(&mut self, mesh: &Mesh, changes: &Changes) -> usize {
         let (memos, resources) = (&mut self.memos, &mut self.resources);
-        let (listeners, routes) = (grpc::listeners(mesh), grpc::routes(mesh));
-        memos
-            .grpc_clusters
-            .update(grpc::clusters(mesh, &pods), resources)
-            + memos.grpc_listeners.update(listeners, resources)
-            + memos.grpc_routes.update(routes, resources)
-            + memos
-                .grpc_servers
-                .update(grpc::servers(mesh, &pods), resources)
+        let mut encoded = 0;
+        if changes.services {
+            encoded += memos
+                .grpc_listeners
+                .update(grpc::listeners(mesh), resources);
+        }
+        if changes.services || changes.routing {
+            encoded += memos.grpc_routes.update(grpc::routes(mesh), resources);
+        }
+        // Without such pods, nothing of the rest depends on endpoints.
+        let pods = GrpcPods::of(mesh);
+        let reached = changes.workloads || (changes.endpoints() && !pods.is_empty());
+        if changes.services || reached {
+            let clusters = grpc::clusters(mesh, &pods);
+            encoded += memos.grpc_clusters.update(clusters, resources);
+        }
+        if reached || changes.policies || changes.address_sets {
+            let servers = grpc::servers(mesh, &pods);
+            encoded += memos.grpc_servers.update(servers, resources);
+        }
+        encoded
     }
 
     fn trust_bundle(&mut self, pem: &str) -> usize {
@@ -241,10 +266,6 @@ impl Translator {
 
     /// Who is where. Returns whether namespaces have pods on other nodes than before.
     fn follow_workloads(&mut self, mesh: &Mesh) -> bool {
-        if self.workloads == mesh.workloads {
-            return false;
-        }
-        self.workloads.clone_from(&mesh.workloads);
         self.envoy.follow_workloads(mesh);
         let placement = placement(mesh);
         if *self.placement == placement {

@@ -18,7 +18,9 @@ mod routes;
 
 use std::sync::Arc;
 
-use heddle_model::{AppProtocol, GatewayListener, GatewayListenerKey, Mesh, Transport};
+use heddle_model::{
+    AppProtocol, GatewayListener, GatewayListenerKey, Mesh, ServicePortKey, Transport,
+};
 use heddle_snapshot::{ResourcesByType, Scope};
 
 use self::{
@@ -34,6 +36,7 @@ use crate::{
     resources::Resources,
     routes::{EncodedRoutes, GrpcPorts},
     secrets::TrustBundleUnit,
+    seen::{Changes, Endpoints},
     translator::{Counts, ports, tables},
 };
 
@@ -58,13 +61,14 @@ impl Edition {
     pub(crate) fn update(
         &mut self,
         mesh: &Mesh,
+        changes: &Changes,
         grpc: &GrpcPorts,
         encoded_routes: &mut EncodedRoutes,
         trust_bundle: &str,
     ) -> Counts {
-        let encoded = self.services(mesh, grpc)
-            + self.ways_in(mesh, encoded_routes)
-            + self.tunnels(trust_bundle);
+        let encoded = self.services(mesh, changes, grpc)
+            + self.ways_in(mesh, changes, encoded_routes)
+            + self.tunnels(changes, trust_bundle);
         self.resources.counts(encoded)
     }
 
@@ -78,60 +82,80 @@ impl Edition {
         self.resources.types()
     }
 
-    fn services(&mut self, mesh: &Mesh, grpc: &GrpcPorts) -> usize {
+    fn services(&mut self, mesh: &Mesh, changes: &Changes, grpc: &GrpcPorts) -> usize {
         let tcp = || ports(mesh).filter(|(key, ..)| key.transport == Transport::Tcp);
-        let clusters = tcp().map(|(key, _, port)| {
-            let http2 = grpc.is_http2(&key, port);
-            (key, ServiceClusterUnit { http2 })
-        });
+        let resources = &mut self.resources;
+        let mut encoded = 0;
+        if changes.services || changes.routing {
+            let clusters = tcp().map(|(key, _, port)| {
+                let http2 = grpc.is_http2(&key, port);
+                (key, ServiceClusterUnit { http2 })
+            });
+            encoded += self.clusters.update(clusters, resources);
+        }
         let identities = &self.identities;
-        let endpoints = tcp().map(|(key, ..)| {
+        let unit = |key: ServicePortKey| {
             let known = mesh.endpoints.get(&key).cloned();
-            let unit = EndpointsUnit::new(known, identities);
-            (key, unit)
-        });
-        self.clusters.update(clusters, &mut self.resources)
-            + self.endpoints.update(endpoints, &mut self.resources)
+            (key, EndpointsUnit::new(known, identities))
+        };
+        encoded
+            + match &changes.endpoints {
+                Endpoints::Of(ports) if !changes.services && !changes.workloads => {
+                    let units = ports.iter().cloned().map(unit);
+                    self.endpoints.refresh(units, resources)
+                }
+                _ => {
+                    let units = tcp().map(|(key, ..)| unit(key));
+                    self.endpoints.update(units, resources)
+                }
+            }
     }
 
-    fn ways_in(&mut self, mesh: &Mesh, encoded: &mut EncodedRoutes) -> usize {
-        let gateways = || mesh.gateways.iter();
-        let listeners =
-            gateways().map(|(key, listener)| (by_port(key, listener), gateway_listener(listener)));
-        let routes = gateways().map(|(key, listener)| {
-            let unit = GatewayRoutesUnit(Arc::clone(listener));
-            (by_port(key, listener), unit)
-        });
-        let outbound = OutboundRoutesUnit {
-            cluster_domain: Arc::clone(&mesh.cluster_domain),
-            ports: outbound_ports(mesh),
-        };
+    fn ways_in(&mut self, mesh: &Mesh, changes: &Changes, known: &mut EncodedRoutes) -> usize {
         let resources = &mut self.resources;
-        self.gateway_listeners.update(listeners, resources)
-            + self
-                .gateway_routes
-                .update_with(routes, resources, |unit, key| unit.build_with(key, encoded))
-            + self
+        let mut encoded = 0;
+        if changes.routing {
+            let gateways = || mesh.gateways.iter();
+            let listeners = gateways()
+                .map(|(key, listener)| (by_port(key, listener), gateway_listener(listener)));
+            let routes = gateways().map(|(key, listener)| {
+                let unit = GatewayRoutesUnit(Arc::clone(listener));
+                (by_port(key, listener), unit)
+            });
+            encoded += self.gateway_listeners.update(listeners, resources)
+                + self
+                    .gateway_routes
+                    .update_with(routes, resources, |unit, key| unit.build_with(key, known));
+        }
+        if changes.services || changes.routing {
+            let outbound = OutboundRoutesUnit {
+                cluster_domain: Arc::clone(&mesh.cluster_domain),
+                ports: outbound_ports(mesh),
+            };
+            encoded += self
                 .outbound_listener
                 .update([((), OutboundListenerUnit)], resources)
-            + self
-                .outbound_routes
-                .update_with([((), outbound)], resources, |unit, ()| {
-                    unit.build_with(encoded)
-                })
+                + self
+                    .outbound_routes
+                    .update_with([((), outbound)], resources, |unit, ()| {
+                        unit.build_with(known)
+                    });
+        }
+        encoded
     }
 
-    fn tunnels(&mut self, trust_bundle: &str) -> usize {
+    fn tunnels(&mut self, changes: &Changes, trust_bundle: &str) -> usize {
         let resources = &mut self.resources;
-        let identities = || self.identities.all();
         let roots = TrustBundleUnit::of(trust_bundle, Scope::Envoys).map(|unit| ((), unit));
-        self.tunnel_clusters.update(
-            identities().map(|id| (id.clone(), TunnelClusterUnit)),
-            resources,
-        ) + self.tunnel_listeners.update(
-            identities().map(|id| (id.clone(), TunnelListenerUnit)),
-            resources,
-        ) + self.trust_bundle.update(roots, resources)
+        let mut encoded = self.trust_bundle.update(roots, resources);
+        if changes.workloads {
+            let identities = || self.identities.all();
+            let clusters = identities().map(|id| (id.clone(), TunnelClusterUnit));
+            let listeners = identities().map(|id| (id.clone(), TunnelListenerUnit));
+            encoded += self.tunnel_clusters.update(clusters, resources)
+                + self.tunnel_listeners.update(listeners, resources);
+        }
+        encoded
     }
 }
 

@@ -67,9 +67,14 @@ impl<'a> GrpcPods<'a> {
         Self(by_address.collect())
     }
 
+    /// Whether there are none.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
     /// Who answers at a port's endpoints in mutual TLS.
     fn identities(&self, mesh: &Mesh, port: &ServicePortKey) -> BTreeSet<SpiffeId> {
-        let endpoints = mesh.endpoints.get(port).filter(|_| !self.0.is_empty());
+        let endpoints = mesh.endpoints.get(port).filter(|_| !self.is_empty());
         let endpoints = endpoints.into_iter().flat_map(|all| &all.endpoints);
         endpoints
             .filter_map(|endpoint| self.0.get(&endpoint.address))
@@ -157,7 +162,7 @@ pub(crate) fn clusters<'a>(
 /// knows before it asks, and the name that it asks for has the address in it.
 pub(crate) fn servers(mesh: &Mesh, pods: &GrpcPods<'_>) -> BTreeMap<GrpcServerKey, GrpcServerUnit> {
     let mut servers = BTreeMap::new();
-    if pods.0.is_empty() {
+    if pods.is_empty() {
         return servers;
     }
     let of_tcp = mesh

@@ -240,10 +240,10 @@ pub(super) fn workload(index: usize, variant: usize) -> Workload {
         service_account: ServiceAccount::new("default").unwrap(),
         node: (!variant.is_multiple_of(5)).then(|| node_name(variant)),
         zone: Some("zone-a".into()),
-        enrolment: if variant.is_multiple_of(4) {
-            Enrolment::Outside
-        } else {
-            Enrolment::Mesh
+        enrolment: match variant % 8 {
+            0 | 4 => Enrolment::Outside,
+            5 => Enrolment::Grpc,
+            _ => Enrolment::Mesh,
         },
         host_network: variant.is_multiple_of(6),
         owner: "thing".into(),

@@ -78,6 +78,32 @@ proptest! {
     }
 }
 
+/// What is made from several parts has to follow each of them alone.
+#[test]
+fn each_lone_change_of_a_full_mesh_equals_a_fresh_start() {
+    let mut mesh = full();
+    // A pod whose own library speaks xDS, with rules that name selectors.
+    change(&mut mesh, 4, 1, Some(13));
+    change(&mut mesh, 5, 1, Some(10));
+    let mut translator = Translator::new();
+    translator.update(&mesh, ROOTS);
+    for kind in 0..8 {
+        for (index, variant) in (0..6).flat_map(|index| (0..8).map(move |to| (index, to))) {
+            let mut changed = mesh.clone();
+            change(&mut changed, kind, index, (variant > 0).then_some(variant));
+            // There and back again.
+            for mesh in [&changed, &mesh] {
+                let update = translator.update(mesh, ROOTS);
+                let fresh = translate(mesh, ROOTS);
+                assert!(
+                    contents(&update.snapshot) == contents(&fresh),
+                    "{kind} {index} {variant}"
+                );
+            }
+        }
+    }
+}
+
 #[test]
 fn the_same_mesh_gives_the_same_bytes_each_time() {
     // Each translator has hash maps of its own, with other seeds.

@@ -19,11 +19,12 @@ fn resource<'a>(snapshot: &'a Snapshot, type_url: &str, name: &str) -> &'a Arc<R
         .unwrap_or_else(|| panic!("there is no {name} of type {type_url}"))
 }
 
-/// Everything that a stream could tell apart.
+/// Everything that a stream could tell apart, in both editions.
 fn contents(snapshot: &Snapshot) -> Vec<(&str, &str, String, &[u8])> {
-    snapshot
-        .types
-        .values()
+    let editions = [&snapshot.types, &snapshot.envoy];
+    editions
+        .into_iter()
+        .flat_map(|types| types.values())
         .flat_map(|resources| resources.values())
         .map(|resource| {
             let about = format!("{:?} {:?}", resource.scope, resource.origin);
