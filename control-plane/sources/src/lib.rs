@@ -2,7 +2,7 @@
 //!
 //! Both give the same thing: [`Updates`], each an immutable [`Cluster`](heddle_resources::Cluster), the set of objects that changed since the last
 //! one, and the [`Problem`]s of all objects that could not be read. The first update comes when everything has been read once; after
-//! that, what happens while the consumer is busy is put together, and a lone change goes out at once.
+//! that, what happens while the consumer is busy is put together, a lone change goes out at once, and many at a [`Pace`].
 //!
 //! A source reads and checks; it never judges what objects mean together (that is `resolve`), and never writes.
 //!
@@ -10,8 +10,10 @@
 
 pub mod files;
 pub mod kubernetes;
+mod pace;
 mod problem;
 mod updates;
 
+pub use pace::Pace;
 pub use problem::{Place, Places, Problem, Severity};
 pub use updates::{Obstacles, Update, Updates};

@@ -8,7 +8,7 @@ use std::{
 use heddle_resources::{ChangeSet, Cluster, Kind};
 use tokio::{sync::Notify, task::JoinHandle};
 
-use crate::{Places, Problem};
+use crate::{Pace, Places, Problem};
 
 /// All objects at one moment, and what is new about them.
 #[derive(Clone, Debug)]
@@ -29,6 +29,7 @@ pub struct Update {
 #[derive(Debug)]
 pub struct Updates {
     slot: Arc<Slot>,
+    pace: Pace,
     source: JoinHandle<()>,
 }
 
@@ -44,6 +45,7 @@ impl Updates {
         };
         Self {
             slot,
+            pace: Pace::default(),
             source: tokio::spawn(source(publisher)),
         }
     }
@@ -53,13 +55,15 @@ impl Updates {
         Obstacles(Arc::clone(&self.slot))
     }
 
-    /// The next update: what was published since the last call, as one. Waits until there is something.
+    /// The next update: what was published since the last call, as one. Waits until there is something, and for its [`Pace`].
     /// `None`: the source has ended and there will be nothing more. Cancel-safe.
     pub async fn next(&mut self) -> Option<Update> {
+        self.pace.ready().await;
         loop {
             {
                 let mut state = self.slot.lock();
                 if let Some(update) = state.pending.take() {
+                    self.pace.taken();
                     return Some(update);
                 }
                 if state.ended {

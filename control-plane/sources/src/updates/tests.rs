@@ -36,6 +36,24 @@ async fn what_is_published_while_the_consumer_is_busy_comes_as_one_update() {
     assert!(updates.next().await.is_none());
 }
 
+#[tokio::test(start_paused = true)]
+async fn a_lone_change_goes_out_at_once_and_many_come_at_a_pace() {
+    let mut updates = Updates::start(|publisher| async move {
+        for name in ["a", "b", "c"] {
+            publisher.publish(update(&[name]));
+            tokio::time::sleep(Pace::LEAST / 4).await;
+        }
+        std::future::pending::<()>().await;
+    });
+    let begin = tokio::time::Instant::now();
+    let first = updates.next().await.unwrap();
+    assert_eq!(first.changes, [id("a")].into());
+    assert!(begin.elapsed() < Pace::LEAST / 4);
+    let second = updates.next().await.unwrap();
+    assert_eq!(second.changes, [id("b"), id("c")].into());
+    assert!(begin.elapsed() >= Pace::LEAST);
+}
+
 #[tokio::test]
 async fn dropping_the_receiver_ends_the_source() {
     let (sender, ended) = tokio::sync::oneshot::channel::<()>();

@@ -10,6 +10,7 @@ use heddle_model::MtlsMode;
 use heddle_resolve::{Resolver, Settings};
 use heddle_resources::{ChangeSet, Cluster};
 use heddle_snapshot::Snapshot;
+use heddle_sources::Pace;
 use heddle_translate::Translator;
 use heddle_xds_server::Server;
 use tokio::sync::watch;
@@ -87,10 +88,13 @@ pub(crate) async fn run(size: Size) -> anyhow::Result<()> {
             }
         }
     });
-    let mut batch = Vec::new();
+    let (mut batch, mut pace) = (Vec::new(), Pace::default());
     while lines.recv_many(&mut batch, 1000).await > 0 {
+        pace.taken();
         tokio::task::block_in_place(|| pipeline.change(&batch, size))?;
         batch.clear();
+        // As any source does.
+        pace.ready().await;
     }
     Ok(())
 }
