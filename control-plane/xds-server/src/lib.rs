@@ -54,6 +54,7 @@
 //! nothing new.
 
 mod auth;
+mod blocks;
 mod diffs;
 pub mod server;
 pub mod session;
@@ -62,6 +63,7 @@ mod tokens;
 mod wire;
 
 pub use auth::{AuthError, Authenticate, Credential, NodeIdentity, Token};
+pub use blocks::Blocks;
 pub use diffs::Diffs;
 pub use server::{
     ClientState, ClientStatusService, ConnectionLimits, Connections, Expiry, Notice, Server,

@@ -1,20 +1,17 @@
-//! The two responses of ADS, wire-compatible with Envoy's, but with the resources as bytes that are already encoded.
+//! The two responses of ADS, wire-compatible with Envoy's, without their resources.
 //!
-//! `repeated bytes` and `repeated <message>` look the same on the wire, so a resource that was encoded once for the
-//! snapshot is copied into each client's frame and never encoded again. Field numbers: envoy
-//! `service/discovery/v3/discovery.proto`.
+//! Resources are encoded once, for the snapshot. As a field that is a message is its length and its bytes, they are put behind these as they
+//! are (`server/message.rs`). Field numbers: envoy `service/discovery/v3/discovery.proto`.
 
-use bytes::Bytes;
+/// Tag of `resources` in both: field 2, with a length.
+pub(crate) const RESOURCES: u8 = 2 << 3 | 2;
 
-/// `envoy.service.discovery.v3.DiscoveryResponse`.
+/// `envoy.service.discovery.v3.DiscoveryResponse`; its resources are encoded `google.protobuf.Any`s.
 #[derive(Clone, PartialEq, Eq, prost::Message)]
 pub(crate) struct StateOfTheWorld {
     /// Hash of what the response says.
     #[prost(string, tag = "1")]
     pub(crate) version_info: String,
-    /// Encoded `google.protobuf.Any`s.
-    #[prost(bytes = "bytes", repeated, tag = "2")]
-    pub(crate) resources: Vec<Bytes>,
     /// Type of all the resources.
     #[prost(string, tag = "4")]
     pub(crate) type_url: String,
@@ -23,15 +20,10 @@ pub(crate) struct StateOfTheWorld {
     pub(crate) nonce: String,
 }
 
-/// `envoy.service.discovery.v3.DeltaDiscoveryResponse`.
+/// `envoy.service.discovery.v3.DeltaDiscoveryResponse`; its resources are encoded `envoy.service.discovery.v3.Resource`s. The version of the
+/// whole, which is for people who debug, is left out.
 #[derive(Clone, PartialEq, Eq, prost::Message)]
 pub(crate) struct Delta {
-    /// For people who debug; clients ignore it.
-    #[prost(string, tag = "1")]
-    pub(crate) system_version_info: String,
-    /// Encoded `envoy.service.discovery.v3.Resource`s.
-    #[prost(bytes = "bytes", repeated, tag = "2")]
-    pub(crate) resources: Vec<Bytes>,
     /// Type of all the resources.
     #[prost(string, tag = "4")]
     pub(crate) type_url: String,

@@ -2,7 +2,7 @@
 //!
 //! Source: gRPC over HTTP/2 (`PROTOCOL-HTTP2.md`, "Responses").
 //!
-//! Each message has a buffer of its own, of exactly its size, which is gone when it was sent. tonic's encoder keeps one buffer for each stream,
+//! Each message has a buffer of its own, which is gone when it was sent. tonic's encoder keeps one buffer for each stream,
 //! as large as the largest message ever was: with 500 clients that each began with everything, that was 1.5 MB for each of them, for good.
 
 use std::{
@@ -10,33 +10,34 @@ use std::{
     task::{Context, Poll, ready},
 };
 
-use bytes::{BufMut, Bytes};
+use bytes::Bytes;
 use http::HeaderMap;
 use http_body::{Body, Frame};
-use prost::Message;
 use tokio::sync::mpsc;
 use tonic::Status;
 
-/// A flag that says "not compressed", and the length.
-const PREFIX: usize = 5;
+use super::message::Message;
 
 /// What a stream sends. Ends with the first error, or when the sender is gone (OK).
 #[derive(Debug)]
-pub(super) struct Responses<M> {
-    messages: mpsc::Receiver<Result<M, Status>>,
+pub(super) struct Responses {
+    messages: mpsc::Receiver<Result<Message, Status>>,
+    /// Of the message whose beginning was sent last.
+    rest: Option<Bytes>,
     ended: bool,
 }
 
-impl<M> Responses<M> {
-    pub(super) fn new(messages: mpsc::Receiver<Result<M, Status>>) -> Self {
+impl Responses {
+    pub(super) fn new(messages: mpsc::Receiver<Result<Message, Status>>) -> Self {
         Self {
             messages,
+            rest: None,
             ended: false,
         }
     }
 }
 
-impl<M: Message> Body for Responses<M> {
+impl Body for Responses {
     type Data = Bytes;
     type Error = Status;
 
@@ -44,33 +45,28 @@ impl<M: Message> Body for Responses<M> {
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, Status>>> {
+        if let Some(rest) = self.rest.take() {
+            return Poll::Ready(Some(Ok(Frame::data(rest))));
+        }
         if self.ended {
             return Poll::Ready(None);
         }
         let next = ready!(self.messages.poll_recv(context)).unwrap_or_else(|| Err(Status::ok("")));
-        let frame = next.and_then(|message| prefixed(&message));
-        Poll::Ready(Some(frame.map(Frame::data).or_else(|status| {
-            self.ended = true;
-            trailers(&status).map(Frame::trailers)
-        })))
+        Poll::Ready(Some(match next {
+            Ok(message) => {
+                self.rest = message.rest;
+                Ok(Frame::data(message.begin))
+            }
+            Err(status) => {
+                self.ended = true;
+                trailers(&status).map(Frame::trailers)
+            }
+        }))
     }
 
     fn is_end_stream(&self) -> bool {
         self.ended
     }
-}
-
-fn prefixed(message: &impl Message) -> Result<Bytes, Status> {
-    let length = message.encoded_len();
-    let in_prefix = u32::try_from(length)
-        .map_err(|_| Status::resource_exhausted("a message of more than 4 GiB cannot be sent"))?;
-    let mut buffer = Vec::with_capacity(PREFIX + length);
-    buffer.put_u8(0);
-    buffer.put_u32(in_prefix);
-    message
-        .encode(&mut buffer)
-        .map_err(|error| Status::internal(error.to_string()))?;
-    Ok(buffer.into())
 }
 
 fn trailers(status: &Status) -> Result<HeaderMap, Status> {
@@ -84,35 +80,32 @@ mod tests {
     use super::*;
     use http_body_util::BodyExt;
 
+    fn message(begin: &'static str, rest: Option<&'static str>) -> Result<Message, Status> {
+        Ok(Message {
+            begin: begin.into(),
+            rest: rest.map(Bytes::from),
+        })
+    }
+
     #[tokio::test]
-    async fn messages_have_their_length_before_them_and_the_status_comes_last() {
+    async fn messages_come_in_their_order_and_the_status_last() {
         let (sender, receiver) = mpsc::channel(4);
-        let word = |text: &str| Ok(text.to_owned());
-        sender.try_send(word("abc")).unwrap();
-        sender.try_send(word("")).unwrap();
+        sender.try_send(message("abc", Some("def"))).unwrap();
+        sender.try_send(message("ghi", None)).unwrap();
         sender.try_send(Err(Status::unavailable("over"))).unwrap();
-        sender.try_send(word("never sent")).unwrap();
-        let sent = Responses::<String>::new(receiver).collect().await.unwrap();
+        sender.try_send(message("never sent", None)).unwrap();
+        let sent = Responses::new(receiver).collect().await.unwrap();
         let status = sent.trailers().unwrap().clone();
-        // A string is a message with itself in field 1.
-        assert_eq!(*sent.to_bytes(), *b"\0\0\0\0\x05\x0a\x03abc\0\0\0\0\0");
+        assert_eq!(sent.to_bytes(), "abcdefghi");
         assert_eq!(status["grpc-status"], "14");
         assert_eq!(status["grpc-message"], "over");
     }
 
     #[tokio::test]
     async fn a_stream_without_an_error_ends_with_ok() {
-        let (sender, receiver) = mpsc::channel::<Result<String, Status>>(1);
+        let (sender, receiver) = mpsc::channel(1);
         drop(sender);
         let sent = Responses::new(receiver).collect().await.unwrap();
         assert_eq!(sent.trailers().unwrap()["grpc-status"], "0");
-    }
-
-    #[test]
-    fn a_buffer_is_as_large_as_its_message() {
-        let message = "x".repeat(100_000);
-        let buffer = prefixed(&message).unwrap().try_into_mut().unwrap();
-        assert_eq!(buffer.len(), PREFIX + message.encoded_len());
-        assert_eq!(buffer.capacity(), buffer.len());
     }
 }

@@ -4,18 +4,18 @@ use std::{
     collections::BTreeMap,
     net::SocketAddr,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
-    time::SystemTime,
+    time::{Instant, SystemTime},
 };
 
 use heddle_proto::{Message, envoy::config::core::v3::Node};
 use heddle_snapshot::Role;
-use tokio::sync::{mpsc, oneshot, watch};
+use tokio::sync::watch;
 use tonic::Status;
 
 use super::Settings;
 use crate::{
     NodeIdentity,
-    session::{Standing, TypeState, Variant},
+    session::{Session, Standing, TypeState, Variant},
 };
 
 /// One open stream.
@@ -39,7 +39,7 @@ pub struct ClientState {
     pub info: Option<Arc<Node>>,
 }
 
-/// Where a client stands at one moment, told by its stream.
+/// Where a client stands at one moment.
 #[derive(Debug)]
 pub(crate) struct Account {
     /// By type and name.
@@ -48,18 +48,28 @@ pub(crate) struct Account {
     pub(crate) unanswered_for: Option<std::time::Duration>,
 }
 
-/// Who wants to know.
-pub(super) type Question = oneshot::Sender<Account>;
+/// A stream's session, which its task works with and everybody may look at. Held only as long as that takes: nobody waits while holding it.
+#[derive(Clone, Debug)]
+pub(super) struct SharedSession(Arc<Mutex<Session>>);
 
-/// Questions that may wait for one stream.
-const QUESTIONS: usize = 4;
+impl SharedSession {
+    pub(super) fn new(session: Session) -> Self {
+        Self(Arc::new(Mutex::new(session)))
+    }
+
+    pub(super) fn lock(&self) -> MutexGuard<'_, Session> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
 /// What a client tells about itself beyond this many bytes is not kept.
 const NODE_BYTES: usize = 4096;
 
 #[derive(Debug)]
 struct Open {
     state: ClientState,
-    questions: mpsc::Sender<Question>,
+    /// Begins with the first request.
+    session: Option<SharedSession>,
 }
 
 #[derive(Debug, Default)]
@@ -95,7 +105,7 @@ impl Clients {
         variant: Variant,
         peer: Option<SocketAddr>,
         settings: &Settings,
-    ) -> Result<(Slot, mpsc::Receiver<Question>), Status> {
+    ) -> Result<Slot, Status> {
         let node = &identity.node;
         let mut table = self.table();
         if table.open.len() >= settings.streams {
@@ -127,28 +137,38 @@ impl Clients {
             types: Vec::new(),
             info: None,
         };
-        let (questions, asked) = mpsc::channel(QUESTIONS);
-        table.open.insert(stream, Open { state, questions });
+        let session = None;
+        table.open.insert(stream, Open { state, session });
         self.count.send_replace(table.open.len());
         drop(table);
-        let slot = Slot {
+        Ok(Slot {
             clients: Arc::clone(self),
             stream,
-        };
-        Ok((slot, asked))
+        })
     }
 
     pub(super) fn list(&self) -> Vec<ClientState> {
-        let table = self.table();
-        table.open.values().map(|open| open.state.clone()).collect()
+        let all: Vec<_> = {
+            let table = self.table();
+            let open = table.open.values();
+            open.map(|open| (open.state.clone(), open.session.clone()))
+                .collect()
+        };
+        let with_types = |(state, session): (ClientState, Option<SharedSession>)| ClientState {
+            types: session.map_or_else(Vec::new, |session| session.lock().state()),
+            ..state
+        };
+        all.into_iter().map(with_types).collect()
     }
 
-    /// Asks a stream where its client stands; `None`: it has ended, or too many ask.
-    pub(super) async fn account(&self, stream: u64) -> Option<Account> {
-        let questions = self.table().open.get(&stream)?.questions.clone();
-        let (question, answer) = oneshot::channel();
-        questions.try_send(question).ok()?;
-        answer.await.ok()
+    /// Where the client of a stream stands; `None`: it has ended, or has not asked for anything yet.
+    pub(super) fn account(&self, stream: u64) -> Option<Account> {
+        let session = self.table().open.get(&stream)?.session.clone()?;
+        let session = session.lock();
+        Some(Account {
+            standings: session.standings(),
+            unanswered_for: session.unanswered_for(Instant::now()),
+        })
     }
 
     /// Comes back when nobody is connected.
@@ -166,22 +186,13 @@ pub(super) struct Slot {
 }
 
 impl Slot {
-    pub(super) fn set_role(&self, role: Role) {
-        if let Some(open) = self.clients.table().open.get_mut(&self.stream) {
-            open.state.role = Some(role);
-        }
-    }
-
-    pub(super) fn set_info(&self, node: Option<&Node>) {
+    /// The client has said who it is.
+    pub(super) fn begin(&self, role: Role, node: Option<&Node>, session: SharedSession) {
         let info = node.map(|node| Arc::new(within_bounds(node)));
         if let Some(open) = self.clients.table().open.get_mut(&self.stream) {
+            open.state.role = Some(role);
             open.state.info = info;
-        }
-    }
-
-    pub(super) fn set_types(&self, types: Vec<TypeState>) {
-        if let Some(open) = self.clients.table().open.get_mut(&self.stream) {
-            open.state.types = types;
+            open.session = Some(session);
         }
     }
 }

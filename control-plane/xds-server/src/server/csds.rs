@@ -81,7 +81,7 @@ impl ClientStatusService {
                 continue;
             }
             // One that has ended since is no client any more.
-            let Some(account) = server.0.clients.account(client.stream).await else {
+            let Some(account) = server.0.clients.account(client.stream) else {
                 continue;
             };
             let config = ClientConfig {
@@ -103,6 +103,8 @@ impl ClientStatusService {
                 .checked_sub(config.encoded_len())
                 .ok_or_else(too_much)?;
             response.config.push(config);
+            // Hundreds of clients take a while; others want to be served as well.
+            tokio::task::yield_now().await;
         }
         Ok(response)
     }

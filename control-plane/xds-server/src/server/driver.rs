@@ -1,6 +1,7 @@
 //! One stream's task: feeds its session with requests, snapshots and the time, and sends what it says.
 
 use std::{
+    pin::pin,
     sync::Arc,
     time::{Duration, Instant, SystemTime},
 };
@@ -8,13 +9,15 @@ use std::{
 use heddle_snapshot::{Role, Snapshot, TypeUrl};
 use tokio::{
     sync::{mpsc, watch},
-    time::{sleep_until, timeout},
+    time::timeout,
 };
 use tonic::{Request, Status};
 
 use super::{
     Inner, Notice,
-    clients::{Account, Question, Slot},
+    alarm::Alarm,
+    clients::{SharedSession, Slot},
+    message::Message,
     node,
     protocol::Protocol,
     requests::Messages,
@@ -29,21 +32,21 @@ use crate::{
 const CAPACITY: usize = 16;
 
 /// Messages to one client.
-type Responses<P> = mpsc::Sender<Result<<P as Protocol>::Response, Status>>;
+type Responses = mpsc::Sender<Result<Message, Status>>;
 
 /// Admits a stream and starts its task. `only` is the type that its service is about, if it is about one.
 pub(super) async fn start<P: Protocol>(
     inner: Arc<Inner>,
     only: Option<TypeUrl>,
     request: Request<Messages<P::Request>>,
-) -> Result<mpsc::Receiver<Result<P::Response, Status>>, Status> {
+) -> Result<mpsc::Receiver<Result<Message, Status>>, Status> {
     if *inner.draining.borrow() {
         return Err(shutting_down());
     }
     let credential = Credential::of(&request)?;
     let identity = credential.check(&*inner.auth).await?;
     let peer = request.remote_addr();
-    let (slot, questions) = inner
+    let slot = inner
         .clients
         .enter(&identity, P::VARIANT, peer, &inner.settings)?;
     let (sender, receiver) = mpsc::channel(CAPACITY);
@@ -60,7 +63,6 @@ pub(super) async fn start<P: Protocol>(
             },
             lease,
             &slot,
-            questions,
             &sender,
         )
         .await;
@@ -123,8 +125,7 @@ async fn run<P: Protocol>(
     mut requests: Requests<P>,
     mut lease: Lease,
     slot: &Slot,
-    questions: mpsc::Receiver<Question>,
-    responses: &Responses<P>,
+    responses: &Responses,
 ) -> Result<(), Status> {
     let mut snapshots = inner.snapshots.clone();
     let first = timeout(inner.settings.first_request_timeout, requests.next())
@@ -132,76 +133,77 @@ async fn run<P: Protocol>(
         .map_err(|_| Status::deadline_exceeded("no request came on this stream"))??;
     let Some(first) = first else { return Ok(()) };
     let view = node::view_of(P::node(&first), &lease.identity, &inner.settings)?;
-    slot.set_role(view.role);
-    slot.set_info(P::node(&first));
-    let mut desk = Desk::<P> {
+    let (role, node) = (view.role, Arc::clone(&view.node));
+    let session = SharedSession::new(Session::new(
+        P::VARIANT,
+        view,
+        newest(&mut snapshots),
+        Arc::clone(&inner.shared),
+        inner.settings.limits.clone(),
+    ));
+    slot.begin(role, P::node(&first), session.clone());
+    let desk = Desk {
         inner,
         slot,
         responses,
-        role: view.role,
-        node: Arc::clone(&view.node),
-        session: Session::new(
-            P::VARIANT,
-            view,
-            newest(&mut snapshots),
-            Arc::clone(&inner.shared),
-            inner.settings.limits.clone(),
-        ),
-        questions,
+        role,
+        node,
+        session,
     };
-    desk.feed(&first)?;
+    desk.feed::<P>(&first)?;
     desk.serve(&mut requests, &mut snapshots, &mut lease).await
 }
 
 /// One session at work. Clears its refusals when it ends, however it ends.
-struct Desk<'a, P: Protocol> {
+struct Desk<'a> {
     inner: &'a Inner,
     slot: &'a Slot,
-    responses: &'a Responses<P>,
+    responses: &'a Responses,
     role: Role,
     node: Arc<str>,
-    session: Session,
-    questions: mpsc::Receiver<Question>,
+    session: SharedSession,
 }
 
-impl<P: Protocol> Desk<'_, P> {
-    async fn serve(
-        &mut self,
+impl Desk<'_> {
+    async fn serve<P: Protocol>(
+        &self,
         requests: &mut Requests<P>,
         snapshots: &mut watch::Receiver<Arc<Snapshot>>,
         lease: &mut Lease,
     ) -> Result<(), Status> {
         let mut draining = self.inner.draining.subscribe();
+        let mut shutdown = pin!(raised(&mut draining));
+        let mut closed = pin!(self.responses.closed());
+        let (mut wake, mut recheck) = (Alarm::new(), Alarm::new());
         let mut more_snapshots = true;
         loop {
-            self.flush()?;
-            let wake = self.session.deadline(Instant::now());
+            let deadline = self.flush::<P>()?;
             tokio::select! {
-                () = self.responses.closed() => return Ok(()),
+                () = &mut closed => return Ok(()),
                 request = requests.next() => match request? {
                     None => return Ok(()),
                     Some(request) => {
                         if let Some(node) = P::node(&request) {
                             node::check_id(node, &lease.identity, &self.inner.settings)?;
                         }
-                        self.feed(&request)?;
+                        self.feed::<P>(&request)?;
                     }
                 },
                 changed = snapshots.changed(), if more_snapshots => match changed {
-                    Ok(()) => self.session.snapshot(newest(snapshots)),
+                    Ok(()) => self.session.lock().snapshot(newest(snapshots)),
                     // Nobody makes snapshots any more; the last one stays.
                     Err(_) => more_snapshots = false,
                 },
-                () = sleep_until(wake.unwrap_or_else(Instant::now).into()), if wake.is_some() => {}
-                Some(question) = self.questions.recv() => self.answer(question),
-                () = sleep_until(lease.recheck) => lease.renew(self.inner).await?,
-                () = raised(&mut draining) => return Err(shutting_down()),
+                () = wake.at(deadline.map(Into::into)) => {}
+                () = recheck.at(Some(lease.recheck)) => lease.renew(self.inner).await?,
+                () = &mut shutdown => return Err(shutting_down()),
             }
         }
     }
 
-    fn feed(&mut self, request: &P::Request) -> Result<(), Status> {
-        P::feed(&mut self.session, request, Instant::now()).map_err(|violation| match violation {
+    fn feed<P: Protocol>(&self, request: &P::Request) -> Result<(), Status> {
+        let fed = P::feed(&mut self.session.lock(), request, Instant::now());
+        fed.map_err(|violation| match violation {
             Violation::NameLength { .. } => Status::invalid_argument(violation.to_string()),
             Violation::Names { .. } | Violation::NameBytes { .. } | Violation::Rate(_) => {
                 Status::resource_exhausted(violation.to_string())
@@ -209,28 +211,26 @@ impl<P: Protocol> Desk<'_, P> {
         })
     }
 
-    fn flush(&mut self) -> Result<(), Status> {
-        for response in self.session.poll(Instant::now()) {
+    /// Sends what can be sent; tells when there may be more even if nothing happens.
+    fn flush<P: Protocol>(&self) -> Result<Option<Instant>, Status> {
+        let (responses, events, deadline) = {
+            let (mut session, now) = (self.session.lock(), Instant::now());
+            let responses = session.poll(now);
+            (responses, session.take_events(), session.deadline(now))
+        };
+        for response in responses {
+            let own = P::without_resources(&response);
+            let resources = (P::VARIANT, &response.resources[..]);
+            let message = Message::new(&own, resources, &self.inner.shared.blocks)?;
             // Full only if the client answers what it has not read.
-            self.responses
-                .try_send(Ok(P::encode(response)))
-                .map_err(|_| {
-                    Status::resource_exhausted("responses were answered that were not read")
-                })?;
+            self.responses.try_send(Ok(message)).map_err(|_| {
+                Status::resource_exhausted("responses were answered that were not read")
+            })?;
         }
-        for event in self.session.take_events() {
+        for event in events {
             self.notify(event);
         }
-        self.slot.set_types(self.session.state());
-        Ok(())
-    }
-
-    /// Whoever asked may have left.
-    fn answer(&self, question: Question) {
-        let _ = question.send(Account {
-            standings: self.session.standings(),
-            unanswered_for: self.session.unanswered_for(Instant::now()),
-        });
+        Ok(deadline)
     }
 
     fn notify(&self, event: Event) {
@@ -243,15 +243,15 @@ impl<P: Protocol> Desk<'_, P> {
     }
 }
 
-impl<P: Protocol> Drop for Desk<'_, P> {
+impl Drop for Desk<'_> {
     fn drop(&mut self) {
-        for event in self.session.take_events() {
+        let (events, state) = {
+            let mut session = self.session.lock();
+            (session.take_events(), session.state())
+        };
+        let refused = state.into_iter().flat_map(|of_type| of_type.refusals);
+        for event in events.into_iter().chain(refused.map(Event::Cleared)) {
             self.notify(event);
-        }
-        for state in self.session.state() {
-            for refusal in state.refusals {
-                self.notify(Event::Cleared(refusal));
-            }
         }
     }
 }

@@ -2,12 +2,14 @@
 //!
 //! All protocol is in [`crate::session`]; here are authentication, admission, tasks and timers.
 
+mod alarm;
 pub mod api;
 mod body;
 mod clients;
 mod connections;
 mod csds;
 mod driver;
+mod message;
 mod node;
 mod protocol;
 mod requests;

@@ -15,12 +15,13 @@ use crate::{
 pub(super) trait Protocol: Send + Sync + 'static {
     const VARIANT: Variant;
     type Request: prost::Message + Default + Send + 'static;
-    type Response: prost::Message + Send + 'static;
+    /// A response without its resources.
+    type Response: prost::Message;
 
     fn node(request: &Self::Request) -> Option<&Node>;
     fn type_url(request: &mut Self::Request) -> &mut String;
     fn feed(session: &mut Session, request: &Self::Request, now: Instant) -> Result<(), Violation>;
-    fn encode(response: Response) -> Self::Response;
+    fn without_resources(response: &Response) -> Self::Response;
 }
 
 pub(super) struct StateOfTheWorld;
@@ -46,8 +47,8 @@ impl Protocol for StateOfTheWorld {
         session.state_of_the_world(request, now)
     }
 
-    fn encode(response: Response) -> wire::StateOfTheWorld {
-        response.into_state_of_the_world()
+    fn without_resources(response: &Response) -> wire::StateOfTheWorld {
+        response.state_of_the_world()
     }
 }
 
@@ -74,7 +75,7 @@ impl Protocol for Delta {
         session.delta(request, now)
     }
 
-    fn encode(response: Response) -> wire::Delta {
-        response.into_delta()
+    fn without_resources(response: &Response) -> wire::Delta {
+        response.delta()
     }
 }

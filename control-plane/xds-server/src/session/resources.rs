@@ -266,7 +266,8 @@ impl Resources {
         if !self.subscription.contains(name) || self.open.contains_key(name) {
             return;
         }
-        let held = self.current(old, name).map_or(Held::Nothing, |resource| {
+        let resource = old.snapshot.find(old.view, self.type_url, name);
+        let held = resource.map_or(Held::Nothing, |resource| {
             Held::Resource(Arc::clone(resource))
         });
         self.open.insert(Arc::clone(name), held);
@@ -274,16 +275,14 @@ impl Resources {
 
     /// Drops notes that say nothing any more.
     pub(super) fn sweep(&mut self, lookup: Lookup<'_>) {
-        let open = std::mem::take(&mut self.open);
-        self.open = open
-            .into_iter()
-            .filter(|(name, held)| match self.due(lookup, name, held) {
-                Due::Nothing => false,
-                Due::Missing => self.mode == Mode::Delta,
-                Due::Remove => self.mode != Mode::Additive,
-                Due::Refused | Due::Send(_) => true,
-            })
-            .collect();
+        let mut open = std::mem::take(&mut self.open);
+        open.retain(|name, held| match self.due(lookup, name, held) {
+            Due::Nothing => false,
+            Due::Missing => self.mode == Mode::Delta,
+            Due::Remove => self.mode != Mode::Additive,
+            Due::Refused | Due::Send(_) => true,
+        });
+        self.open = open;
     }
 
     /// Drops refusals of what is gone, or of what went back to the version that the client has.

@@ -54,29 +54,20 @@ impl Response {
         format!("{hash:016x}")
     }
 
-    pub(crate) fn into_state_of_the_world(self) -> wire::StateOfTheWorld {
+    /// What a state-of-the-world client is told beside the resources.
+    pub(crate) fn state_of_the_world(&self) -> wire::StateOfTheWorld {
         wire::StateOfTheWorld {
             version_info: self.version(),
-            resources: self
-                .resources
-                .iter()
-                .map(|resource| resource.any.clone())
-                .collect(),
             type_url: self.type_url.to_owned(),
-            nonce: self.nonce,
+            nonce: self.nonce.clone(),
         }
     }
 
-    pub(crate) fn into_delta(self) -> wire::Delta {
+    /// What a delta client is told beside the resources.
+    pub(crate) fn delta(&self) -> wire::Delta {
         wire::Delta {
-            system_version_info: String::new(),
-            resources: self
-                .resources
-                .iter()
-                .map(|resource| resource.delta.clone())
-                .collect(),
             type_url: self.type_url.to_owned(),
-            nonce: self.nonce,
+            nonce: self.nonce.clone(),
             removed_resources: self.removed.iter().map(|name| name.to_string()).collect(),
         }
     }

@@ -18,17 +18,13 @@ impl Resources {
         deadline: Instant,
         limit: usize,
     ) -> Response {
-        let names = self.next_names(half, lookup, limit);
-        let mut items = Vec::with_capacity(names.len());
-        for name in names {
-            let before = self.open.remove(&name).unwrap_or(Held::Nothing);
-            let resource = self.current(lookup, &name).cloned();
-            items.push(Item {
-                name,
-                resource,
-                before,
-            });
-        }
+        let next = self.next(half, lookup, limit);
+        let item = |(name, resource)| Item {
+            before: self.open.remove(&name).unwrap_or(Held::Nothing),
+            name,
+            resource,
+        };
+        let items: Vec<_> = next.into_iter().map(item).collect();
         let resources = match self.mode {
             Mode::World => self.world(lookup, half),
             Mode::Delta | Mode::Additive => items
@@ -66,24 +62,31 @@ impl Resources {
             .collect()
     }
 
-    fn next_names(&self, half: Half, lookup: Lookup<'_>, limit: usize) -> Vec<Arc<str>> {
+    /// What is sent next: the names, each with its resource; `None`: there is none.
+    fn next(
+        &self,
+        half: Half,
+        lookup: Lookup<'_>,
+        limit: usize,
+    ) -> Vec<(Arc<str>, Option<Arc<Resource>>)> {
         let mut bytes = 0;
-        let mut names = Vec::new();
+        let mut next = Vec::new();
         for (name, held) in &self.open {
             let due = self.due(lookup, name, held);
             if !self.in_half(&due, half) {
                 continue;
             }
-            bytes += match due {
-                Due::Send(resource) => resource.delta.len(),
-                _ => name.len(),
+            let resource = match due {
+                Due::Send(resource) => Some(resource),
+                Due::Nothing | Due::Refused | Due::Missing | Due::Remove => None,
             };
-            if self.mode != Mode::World && bytes > limit && !names.is_empty() {
+            bytes += resource.map_or(name.len(), |resource| resource.delta.len());
+            if self.mode != Mode::World && bytes > limit && !next.is_empty() {
                 break;
             }
-            names.push(Arc::clone(name));
+            next.push((Arc::clone(name), resource.cloned()));
         }
-        names
+        next
     }
 
     /// Everything that a state-of-the-world client should have now. What is to be removed stays in it until its half of the
