@@ -139,12 +139,9 @@ impl Translator {
         let (memos, resources) = (&mut self.memos, &mut self.resources);
         let mut encoded = 0;
         if changes.services {
-            let dns = mesh.services.iter().map(|(key, service)| {
-                let unit = DnsUnit {
-                    service: Arc::clone(service),
-                    cluster_domain: Arc::clone(&mesh.cluster_domain),
-                };
-                (key.clone(), unit)
+            let dns = units(&mesh.services, |service| DnsUnit {
+                service,
+                cluster_domain: Arc::clone(&mesh.cluster_domain),
             });
             encoded += memos.local.update([((), LocalClusterUnit)], resources)
                 + memos.aliases.update(aliases(mesh), resources)
@@ -186,16 +183,10 @@ impl Translator {
         if !changes.routing {
             return 0;
         }
-        let listeners = mesh.gateways.iter().map(|(key, listener)| {
-            let unit = GatewayListenerUnit {
-                port: listener.port,
-            };
-            (key.clone(), unit)
+        let listeners = units(&mesh.gateways, |listener| GatewayListenerUnit {
+            port: listener.port,
         });
-        let routes = mesh
-            .gateways
-            .iter()
-            .map(|(key, listener)| (key.clone(), GatewayRoutesUnit(Arc::clone(listener))));
+        let routes = units(&mesh.gateways, GatewayRoutesUnit);
         let (resources, encoded) = (&mut self.resources, &mut self.encoded);
         self.memos.gateway_listeners.update(listeners, resources)
             + self
@@ -208,24 +199,15 @@ impl Translator {
         let (memos, resources) = (&mut self.memos, &mut self.resources);
         let mut encoded = 0;
         if changes.workloads {
-            let workloads = mesh
-                .workloads
-                .iter()
-                .map(|(key, workload)| (key.clone(), PodWorkloadUnit(Arc::clone(workload))));
+            let workloads = units(&mesh.workloads, PodWorkloadUnit);
             encoded += memos.workloads.update(workloads, resources);
         }
         if changes.nodes {
-            let nodes = mesh
-                .nodes
-                .iter()
-                .map(|(key, node)| (key.clone(), NodeWorkloadUnit(Arc::clone(node))));
+            let nodes = units(&mesh.nodes, NodeWorkloadUnit);
             encoded += memos.nodes.update(nodes, resources);
         }
         if changes.address_sets {
-            let sets = mesh
-                .address_sets
-                .iter()
-                .map(|(key, set)| (key.clone(), AddressSetUnit(Arc::clone(set))));
+            let sets = units(&mesh.address_sets, AddressSetUnit);
             encoded += memos.address_sets.update(sets, resources);
         }
         if changes.workloads || changes.policies {
@@ -285,6 +267,16 @@ impl Translator {
     pub(crate) fn routes_encoded(&self) -> u64 {
         self.encoded.counts().1
     }
+}
+
+/// A unit for each entry.
+fn units<K: Clone, V, U>(
+    entries: &BTreeMap<K, Arc<V>>,
+    unit: impl Fn(Arc<V>) -> U,
+) -> impl Iterator<Item = (K, U)> {
+    entries
+        .iter()
+        .map(move |(key, value)| (key.clone(), unit(Arc::clone(value))))
 }
 
 /// All ports of Services that have any, in the order of their keys.
