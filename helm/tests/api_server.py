@@ -4,6 +4,7 @@ any cluster, and nothing runs."""
 import contextlib
 import json
 import os
+import random
 import shutil
 import signal
 import socket
@@ -106,10 +107,19 @@ class ApiServer:
         self.kubectl("apply", "--server-side", "-f", "-", stdin="\n---\n".join(map(json.dumps, objects)))
 
 
+GIVEN: set[int] = set()
+
+
 def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
+    """A port that nobody has, below those that the kernel gives to connections: one of these could be taken before the server listens."""
+    lowest = int(Path("/proc/sys/net/ipv4/ip_local_port_range").read_text().split()[0])
+    for port in random.sample(range(10_000, lowest), 100):
+        with socket.socket() as probe, contextlib.suppress(OSError):
+            probe.bind(("127.0.0.1", port))
+            if port not in GIVEN:
+                GIVEN.add(port)
+                return port
+    raise RuntimeError(f"none of a hundred ports between 10000 and {lowest} is free")
 
 
 @contextlib.contextmanager
