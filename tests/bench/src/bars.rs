@@ -62,14 +62,14 @@ const BARS: &[Bar] = &[
     ),
     (
         "mesh, bytes, new connections, beside two Envoys",
-        ["mesh-l4-new", HEDDLE_PATH],
-        ["mesh-l4-new", ENVOY_PATH],
+        ["mesh-l4-new-full", HEDDLE_PATH],
+        ["mesh-l4-new-full", ENVOY_PATH],
         0.26,
     ),
     (
-        "mesh, bytes in bulk, beside two Envoys",
-        ["mesh-l4-bulk", HEDDLE_PATH],
-        ["mesh-l4-bulk", ENVOY_PATH],
+        "mesh, a stream of bytes, beside two Envoys",
+        ["mesh-l4-stream", HEDDLE_PATH],
+        ["mesh-l4-stream", ENVOY_PATH],
         0.80,
     ),
 ];

@@ -262,6 +262,12 @@ const CASES: &[Case] = &[
     MESH.at(0.5, "mesh-l7-at-50", "mesh, HTTP/1.1 at 50 % of the limit"),
     MESH.at(0.8, "mesh-l7-at-80", "mesh, HTTP/1.1 at 80 % of the limit"),
     Case {
+        name: "mesh-l7-new-full",
+        title: "mesh, HTTP/1.1, a new connection for each request, full speed",
+        reuse: Connections::New,
+        ..MESH
+    },
+    Case {
         name: "mesh-l7-new",
         title: "mesh, HTTP/1.1, 500 new connections/s",
         reuse: Connections::New,
@@ -283,6 +289,16 @@ const CASES: &[Case] = &[
     },
     MESH_BYTES,
     Case {
+        name: "mesh-l4-stream",
+        title: "mesh, a stream of bytes in one direction, 1 MB of it, 1 connection",
+        exchange: Exchange::Upload,
+        body: 1_000_000,
+        connections: 1,
+        // Enough on its way that nobody waits for an acknowledgement.
+        streams: 8,
+        ..MESH_BYTES
+    },
+    Case {
         name: "mesh-l4-bulk",
         title: "mesh, 1 MB there and back, 1 connection",
         body: 1_000_000,
@@ -300,6 +316,12 @@ const CASES: &[Case] = &[
         title: "mesh, bytes, 2,000 exchanges/s",
         rate: Some(Rate::Fixed(2000.0)),
         with_control: true,
+        ..MESH_BYTES
+    },
+    Case {
+        name: "mesh-l4-new-full",
+        title: "mesh, bytes, a new connection for each exchange, full speed",
+        reuse: Connections::New,
         ..MESH_BYTES
     },
     Case {
@@ -352,7 +374,10 @@ mod tests {
         assert_eq!(names(&["h1"]), ["h1"]);
         assert_eq!(names(&["h1-10"]), ["h1-1000", "h1-10kB"]);
         assert_eq!(names(&["mesh-l4-p"]), ["mesh-l4-paced"]);
-        assert_eq!(names(&["mesh-l4", "mesh-l7-n"]), ["mesh-l7-new", "mesh-l4"]);
+        assert_eq!(
+            names(&["mesh-l4", "mesh-l7-n"]),
+            ["mesh-l7-new-full", "mesh-l7-new", "mesh-l4"]
+        );
         assert_eq!(names(&["h1-at-5"]), ["h1", "h1-at-50"], "its limit first");
         assert!(chosen(&["quic".to_owned()]).is_err());
     }

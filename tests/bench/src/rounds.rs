@@ -8,7 +8,7 @@ use serde::Serialize;
 use crate::{
     cases::{Case, Connections, Rate},
     counters::{Memory, cpu_time},
-    engine::{self, EchoClient, H1Client, H2Load, Load, Observed, Pace, Talk},
+    engine::{self, EchoClient, H1Client, H2Load, Load, Observed, Pace, Talk, UploadClient},
     machine::Cores,
     paths::MeasuredPath,
     wire::{self, Exchange},
@@ -108,6 +108,7 @@ fn tell(plan: &Plan, measured: &Measurement) {
 /// The client's half of a case's exchanges on one connection.
 fn talk(case: &Case) -> Box<dyn Talk> {
     match case.exchange {
+        Exchange::Upload => Box::new(UploadClient::new(case.body)),
         Exchange::Bytes => Box::new(EchoClient::new(wire::bytes("load", case.body))),
         _ => Box::new(H1Client::new(case.path, case.body)),
     }

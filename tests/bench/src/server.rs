@@ -14,7 +14,7 @@ pub(crate) const BYTES: u16 = 9000;
 
 /// Serves both ports in a pod's namespace for as long as this process lives.
 pub(crate) fn start(netns: &Netns) -> anyhow::Result<()> {
-    for (port, serves) in [(HTTP, Serves::H1), (BYTES, Serves::Echo)] {
+    for (port, serves) in [(HTTP, Serves::H1), (BYTES, Serves::Bytes)] {
         let listener = netns.run(|| TcpListener::bind((Ipv4Addr::UNSPECIFIED, port)))?;
         let listener = listener.with_context(|| format!("cannot listen on port {port}"))?;
         serve(listener, serves)?;

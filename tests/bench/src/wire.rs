@@ -11,6 +11,8 @@ pub(crate) enum Exchange {
     Https,
     /// 100 bytes there and the same back.
     Bytes,
+    /// Bytes there, an acknowledgement back.
+    Upload,
     /// A GET of HTTP/2; the answer has a body of 100 bytes.
     Http2,
     /// A gRPC call, 100 bytes there and back.

@@ -14,7 +14,7 @@ mod server;
 
 use std::io;
 
-pub(crate) use echo::EchoClient;
+pub(crate) use echo::{EchoClient, UploadClient};
 pub(crate) use h1::H1Client;
 pub(crate) use h2_load::{H2Load, once_h2, run_h2};
 pub(crate) use h2_server::serve_h2;

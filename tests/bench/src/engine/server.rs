@@ -7,7 +7,7 @@ use rustix::event::epoll::{self, CreateFlags, EventData, EventFlags};
 use super::{
     Talk,
     connection::{CHUNK, Connection},
-    echo::EchoServer,
+    echo::BytesServer,
     h1::{Answers, H1Server},
 };
 
@@ -16,15 +16,15 @@ use super::{
 pub(crate) enum Serves {
     /// HTTP/1.1.
     H1,
-    /// What comes goes back.
-    Echo,
+    /// What comes goes back, or is acknowledged.
+    Bytes,
 }
 
 impl Serves {
     fn talk(self, answers: &Answers) -> Box<dyn Talk> {
         match self {
             Self::H1 => Box::new(H1Server::new(Answers::clone(answers))),
-            Self::Echo => Box::new(EchoServer),
+            Self::Bytes => Box::<BytesServer>::default(),
         }
     }
 }
