@@ -33,12 +33,6 @@ pub(crate) enum Endpoints {
     Of(Vec<ServicePortKey>),
 }
 
-impl Endpoints {
-    fn any(&self) -> bool {
-        !matches!(self, Self::Of(ports) if ports.is_empty())
-    }
-}
-
 impl Changes {
     const EVERYTHING: Self = Self {
         services: true,
@@ -52,7 +46,7 @@ impl Changes {
 
     /// Whether any endpoints are others.
     pub(crate) fn endpoints(&self) -> bool {
-        self.endpoints.any()
+        !matches!(&self.endpoints, Endpoints::Of(ports) if ports.is_empty())
     }
 }
 

@@ -106,13 +106,14 @@ impl AsRef<[u8]> for Shared {
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use heddle_proto::{envoy::config::core::v3::Locality, type_url};
     use heddle_snapshot::Scope;
 
     use super::*;
 
-    fn resources(count: usize) -> Vec<Arc<Resource>> {
+    /// Resources of about 100 bytes each.
+    pub(crate) fn resources(count: usize) -> Vec<Arc<Resource>> {
         let of = |number: usize| {
             let message = Locality::default();
             let name = format!("name-{number}");

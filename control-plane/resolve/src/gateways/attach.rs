@@ -80,8 +80,8 @@ pub(super) fn attach(
                 let routes = attached.routes.entry((at, listener)).or_default();
                 for host in hosts {
                     // Another parentRef may have brought it here already.
-                    let own = routes.iter().rev().take_while(|(of, _)| *of == index);
-                    if own.into_iter().all(|(_, known)| *known != host) {
+                    let mut own = routes.iter().rev().take_while(|(of, _)| *of == index);
+                    if own.all(|(_, known)| *known != host) {
                         routes.push((index, host));
                     }
                 }

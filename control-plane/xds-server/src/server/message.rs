@@ -61,26 +61,12 @@ impl Message {
 mod tests {
     use heddle_proto::{
         Message as _,
-        envoy::{
-            config::core::v3::Locality,
-            service::discovery::v3::{DeltaDiscoveryResponse, DiscoveryResponse},
-        },
+        envoy::service::discovery::v3::{DeltaDiscoveryResponse, DiscoveryResponse},
         type_url,
     };
-    use heddle_snapshot::Scope;
 
     use super::*;
-    use crate::wire;
-
-    /// Resources of about 100 bytes each.
-    fn resources(count: usize) -> Vec<Arc<Resource>> {
-        let message = Locality::default();
-        let of = |number| {
-            let name = format!("name-{number}");
-            Resource::new(type_url::LISTENER, name, Scope::Nodes, vec![], &message)
-        };
-        (0..count).map(|number| Arc::new(of(number))).collect()
-    }
+    use crate::{blocks::tests::resources, wire};
 
     /// Without its prefix, which has to be right.
     fn bytes(message: &Message) -> Vec<u8> {
