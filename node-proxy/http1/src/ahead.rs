@@ -17,9 +17,27 @@ const SCRATCH: usize = 16 * 1024;
 /// What one read takes at most of a body whose length is known.
 const LARGEST: usize = 128 * 1024;
 
+/// What was read in small pieces lies side by side in chunks of so many bytes: usual heads and answers need no memory of their own.
+const CHUNK: usize = 4 * 1024;
+
+/// A piece that is larger has its own memory. A small one that stays for long (a request that waits for its answer) holds its whole chunk.
+const MOST_IN_CHUNK: usize = CHUNK / 4;
+
 thread_local! {
     /// Reads go here first, so that connections which wait need no memory for what may come.
     static SCRATCH_BYTES: RefCell<Box<[u8]>> = RefCell::new(vec![0; SCRATCH].into_boxed_slice());
+    /// The rest of the newest chunk. When it is used up, its memory is taken again if nobody holds a piece of it, else it is left to them.
+    static CHUNK_BYTES: RefCell<BytesMut> = RefCell::new(BytesMut::with_capacity(CHUNK));
+}
+
+fn copied(bytes: &[u8]) -> Bytes {
+    if bytes.is_empty() || bytes.len() > MOST_IN_CHUNK {
+        return Bytes::copy_from_slice(bytes);
+    }
+    CHUNK_BYTES.with_borrow_mut(|chunk| {
+        chunk.extend_from_slice(bytes);
+        chunk.split().freeze()
+    })
 }
 
 /// Bytes that were read of a connection and not used yet.
@@ -103,7 +121,7 @@ impl Ahead {
 
     fn append(&mut self, more: &[u8]) {
         if self.0.is_empty() {
-            self.0 = Bytes::copy_from_slice(more);
+            self.0 = copied(more);
         } else if !more.is_empty() {
             self.0 = Bytes::from([&self.0[..], more].concat());
         }

@@ -136,7 +136,7 @@ impl Chunks {
         let mut lines = [EMPTY_HEADER; MOST_LINES];
         let bytes = ahead.bytes().clone();
         let (length, trailers) = match httparse::parse_headers(&bytes, &mut lines)? {
-            Status::Complete((length, lines)) => (length, headers(&bytes, lines)?),
+            Status::Complete((length, lines)) => (length, headers(&bytes, lines, 0)?),
             Status::Partial => return nothing(ahead),
         };
         ahead.used(length);

@@ -58,6 +58,9 @@ pub struct ResponseHead {
     pub headers: HeaderMap,
 }
 
+/// Header lines that are added to a request on its way: whose it is, how it came, its name. With room for them its map does not grow.
+const ADDED_LINES: usize = 4;
+
 const NO_LINE: MaybeUninit<Header<'_>> = MaybeUninit::uninit();
 
 /// Reads the head at the beginning of these bytes, and tells its length. `None`: it is not there whole yet.
@@ -80,7 +83,7 @@ pub fn request_head(bytes: &Bytes) -> Result<Option<(RequestHead, usize)>, Malfo
         uri: Uri::from_maybe_shared(bytes.slice_ref(path.as_bytes()))
             .map_err(|_| Malformed::Field)?,
         version: version_of(version),
-        headers: headers(bytes, raw.headers)?,
+        headers: headers(bytes, raw.headers, ADDED_LINES)?,
     };
     Ok(Some((head, length)))
 }
@@ -107,7 +110,7 @@ pub fn response_head(bytes: &Bytes) -> Result<Option<(ResponseHead, usize)>, Mal
         status,
         reason: (!usual).then(|| bytes.slice_ref(reason.as_bytes())),
         version: version_of(version),
-        headers: headers(bytes, raw.headers)?,
+        headers: headers(bytes, raw.headers, 0)?,
     };
     Ok(Some((head, length)))
 }
@@ -119,9 +122,13 @@ fn version_of(minor: u8) -> Version {
     }
 }
 
-/// Values share the memory of `bytes`.
-pub(crate) fn headers(bytes: &Bytes, lines: &[Header<'_>]) -> Result<HeaderMap, Malformed> {
-    let mut headers = HeaderMap::with_capacity(lines.len());
+/// Values share the memory of `bytes`. There is room for some `added` lines.
+pub(crate) fn headers(
+    bytes: &Bytes,
+    lines: &[Header<'_>],
+    added: usize,
+) -> Result<HeaderMap, Malformed> {
+    let mut headers = HeaderMap::with_capacity(lines.len() + added);
     for line in lines {
         let name = HeaderName::from_bytes(line.name.as_bytes()).map_err(|_| Malformed::Field)?;
         let value = HeaderValue::from_maybe_shared(bytes.slice_ref(line.value))

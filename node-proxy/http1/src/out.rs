@@ -1,6 +1,7 @@
 //! What is to be written to a connection.
 
 use std::{
+    cell::Cell,
     io::{self, IoSlice},
     pin::Pin,
     task::{Context, Poll, ready},
@@ -12,6 +13,14 @@ use tokio::io::AsyncWrite;
 /// A piece of a body that is larger is written from where it lies; a smaller one is copied behind what comes before it, which is less work than
 /// a second buffer for the kernel.
 const COPIED: usize = 2048;
+
+/// Memory that has grown larger than this is not kept for the next message.
+const MOST_SPARE: usize = 16 * 1024;
+
+thread_local! {
+    /// Memory of the message that was written last, for the next one. Most are written at once, so that one piece does for all connections.
+    static SPARE: Cell<Vec<u8>> = const { Cell::new(Vec::new()) };
+}
 
 /// Bytes to write, in order: some small ones, a large piece of a body, a line end.
 #[derive(Debug, Default)]
@@ -29,6 +38,9 @@ impl Out {
     /// Nothing large may wait before them: see [`Self::has_room`].
     pub(crate) fn small(&mut self) -> &mut Vec<u8> {
         debug_assert!(self.large.is_empty() && self.tail.is_empty());
+        if self.small.capacity() == 0 {
+            self.small = SPARE.take();
+        }
         &mut self.small
     }
 
@@ -94,7 +106,7 @@ impl Out {
         length -= small;
         if self.written == self.small.len() {
             // A connection that waits needs none.
-            self.small = Vec::new();
+            spare(std::mem::take(&mut self.small));
             self.written = 0;
         }
         let large = length.min(self.large.len());
@@ -103,5 +115,12 @@ impl Out {
             self.large = Bytes::new();
         }
         self.tail = &self.tail[length - large..];
+    }
+}
+
+fn spare(mut memory: Vec<u8>) {
+    if (1..=MOST_SPARE).contains(&memory.capacity()) {
+        memory.clear();
+        SPARE.set(memory);
     }
 }

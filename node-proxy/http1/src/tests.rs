@@ -260,3 +260,36 @@ fn a_connection_that_says_something_unasked_is_not_quiet() {
     let mut closed = slow(Vec::new(), 1);
     assert!(!Ahead::default().is_quiet(&mut closed));
 }
+
+#[test]
+fn what_was_read_stays_as_it_was_while_more_is_read() {
+    let mut cx = Context::from_waker(Waker::noop());
+    let mut read = |index: usize| {
+        let bytes = vec![index as u8; 1 + 97 * index];
+        let mut ahead = Ahead::default();
+        let polled = ahead.poll_more(&mut &bytes[..], &mut cx, 0);
+        assert!(matches!(polled, Poll::Ready(Ok(length)) if length == bytes.len()));
+        (ahead.into_bytes(), bytes)
+    };
+    // Of several chunks, small and large; every second one is let go again.
+    let held: Vec<_> = (0..60).map(&mut read).step_by(2).collect();
+    for (kept, bytes) in held {
+        assert_eq!(kept, bytes);
+    }
+}
+
+#[test]
+fn two_messages_that_are_written_at_the_same_time_do_not_meet() {
+    let head = |target: &'static str| {
+        let mut out = Out::default();
+        let (uri, none) = (Uri::from_static(target), HeaderMap::new());
+        write_request(&Method::GET, &uri, &none, Encoder::None, &mut out);
+        out
+    };
+    // What one was written from serves the next one.
+    for _ in 0..3 {
+        let (first, second) = (head("/first"), head("/second"));
+        assert_eq!(written(first), b"GET /first HTTP/1.1\r\n\r\n");
+        assert_eq!(written(second), b"GET /second HTTP/1.1\r\n\r\n");
+    }
+}
