@@ -14,11 +14,12 @@ use crate::{
     policy,
 };
 
-/// The endpoints tried so far for one connection or request.
+/// The endpoints that one connection or request tries.
 pub(crate) struct Attempts {
     pub(crate) cluster: Arc<Cluster>,
     balancer: Rc<Balancer>,
-    tried: Vec<SocketAddr>,
+    /// Those that failed. Most often the first one does not, so that nothing need be remembered.
+    failed: Vec<SocketAddr>,
     most: usize,
     last: Option<(Target, Arc<DialError>)>,
 }
@@ -35,7 +36,7 @@ impl Attempts {
         Self {
             cluster: choice.cluster,
             balancer: choice.balancer,
-            tried: Vec::new(),
+            failed: Vec::new(),
             most,
             last: None,
         }
@@ -43,17 +44,16 @@ impl Attempts {
 
     /// Chooses an endpoint that was not tried yet, and asks the origin's policy about it.
     pub(crate) fn next(
-        &mut self,
+        &self,
         config: &ProxyConfig,
         from: &Origin,
         metrics: &Metrics,
     ) -> Result<Attempt, ConnectError> {
         let begun = Instant::now();
-        let candidate = (self.tried.len() < self.most)
-            .then(|| self.balancer.pick(&self.tried, begun, rand::random()))
+        let candidate = (self.failed.len() < self.most)
+            .then(|| self.balancer.pick(&self.failed, begun, rand::random()))
             .flatten()
             .ok_or_else(|| self.exhausted())?;
-        self.tried.push(candidate.address);
         // Only what is sent from the node itself: a pod's loopback is another.
         if from.pod.is_none() && config.leads_back(candidate.address) {
             return Err(ConnectError::LeadsBack(candidate.address));
@@ -78,6 +78,7 @@ impl Attempts {
         attempt: Attempt,
         failure: Failure,
     ) -> Result<(), ConnectError> {
+        self.failed.push(attempt.target.address);
         let error = match failure {
             Failure::Endpoint(error) => error,
             Failure::Certificate(error) => return Err(error.into()),
@@ -95,15 +96,16 @@ impl Attempts {
         }
     }
 
+    /// How many were tried, with the one that is under way.
     pub(crate) fn tried(&self) -> usize {
-        self.tried.len()
+        self.failed.len() + 1
     }
 
     fn exhausted(&self) -> ConnectError {
         match &self.last {
             Some((target, source)) => ConnectError::Failed {
                 target: target.clone(),
-                tried: self.tried.len(),
+                tried: self.failed.len(),
                 source: source.clone(),
             },
             None => ConnectError::NoEndpoint(ClusterName::clone(&self.cluster.name)),

@@ -154,11 +154,7 @@ impl Upstream {
         Ok(Attempts::new(choice, self.inner.settings.most_endpoints))
     }
 
-    pub(crate) fn next(
-        &self,
-        attempts: &mut Attempts,
-        from: &Origin,
-    ) -> Result<Attempt, ConnectError> {
+    pub(crate) fn next(&self, attempts: &Attempts, from: &Origin) -> Result<Attempt, ConnectError> {
         let config = self.inner.config.load();
         attempts.next(&config, from, &self.inner.metrics)
     }
@@ -172,7 +168,7 @@ impl Upstream {
         let mut attempts = self.attempts(name)?;
         let limit = attempts.cluster.connect_timeout;
         loop {
-            let attempt = self.next(&mut attempts, from)?;
+            let attempt = self.next(&attempts, from)?;
             tried.set(attempts.tried());
             let pending = attempt.load.begin();
             match self

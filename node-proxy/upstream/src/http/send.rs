@@ -69,7 +69,7 @@ impl Upstream {
         let mut attempts = self.attempts(cluster)?;
         let protocol = form::protocol(attempts.cluster.http, &request)?;
         form::shape(&mut request, protocol)?;
-        let first = self.next(&mut attempts, from)?;
+        let first = self.next(&attempts, from)?;
         // Almost always a connection waits; only when none does it takes time, a limit, and the memory to keep both in.
         let (mut attempt, mut connection, mut reused) =
             match self.waiting(from, &first.target, protocol) {
