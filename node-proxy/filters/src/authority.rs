@@ -1,6 +1,6 @@
 //! For which host a request is: settled once, then the same in the URI and in the Host header.
 
-use std::net::SocketAddr;
+use std::{cell::RefCell, net::SocketAddr};
 
 use http::{
     HeaderValue, Uri, Version,
@@ -107,7 +107,7 @@ fn authority(parts: &Parts, default: SocketAddr) -> Result<Authority, BadAuthori
         return from_target(parts, target, host);
     }
     match host {
-        Some(host) => parse(host.as_bytes()),
+        Some(host) => parse_again(host.as_bytes()),
         // RFC 9112 section 3.2 asks for one of HTTP/1.1 only.
         None if parts.version <= Version::HTTP_10 => parse(default.to_string().as_bytes()),
         None => Err(BadAuthority::Absent),
@@ -134,7 +134,22 @@ fn from_target(
     if parts.version >= Version::HTTP_2 && host.is_some_and(differs) {
         return Err(BadAuthority::Contradiction);
     }
-    parse(target.as_str().as_bytes())
+    parse_again(target.as_str().as_bytes())
+}
+
+/// One client sends many requests for the same host, so the last one is kept.
+fn parse_again(host: &[u8]) -> Result<Authority, BadAuthority> {
+    thread_local!(static LAST: RefCell<Option<Authority>> = RefCell::default());
+    LAST.with_borrow_mut(|last| {
+        if let Some(known) = last
+            && known.as_str().as_bytes() == host
+        {
+            return Ok(known.clone());
+        }
+        let authority = parse(host)?;
+        *last = Some(authority.clone());
+        Ok(authority)
+    })
 }
 
 fn parse(host: &[u8]) -> Result<Authority, BadAuthority> {

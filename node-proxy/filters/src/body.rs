@@ -49,17 +49,6 @@ impl<B> Counted<B> {
     }
 }
 
-impl Counted<Body> {
-    /// A body whose bytes are counted; one that has none is left as it is.
-    pub(crate) fn around(body: Body, count: Arc<AtomicU64>) -> Body {
-        use http_body::Body as _;
-        if body.is_end_stream() {
-            return body;
-        }
-        boxed(Self::new(body, count))
-    }
-}
-
 impl<B: http_body::Body<Data = Bytes> + Unpin> http_body::Body for Counted<B> {
     type Data = Bytes;
     type Error = B::Error;

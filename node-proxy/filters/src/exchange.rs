@@ -12,15 +12,21 @@ use heddle_telemetry::{
 };
 use heddle_upstream::Target;
 use http::{StatusCode, Version, request::Parts};
+use http_body::Body as _;
 use tokio::time::Instant;
 
-use crate::{Client, Failure, forwarded};
+use crate::{
+    Body, Client, Failure,
+    body::{Counted, boxed},
+    forwarded,
+};
 
 /// One request and what became of it. Dropped before [`Exchange::finish`], it was given up by its client.
 pub(crate) struct Exchange {
     pub(crate) entry: AccessLog,
     pub(crate) started: Instant,
-    received: Arc<AtomicU64>,
+    /// Bytes of the request's body; `None`: it has none.
+    received: Option<Arc<AtomicU64>>,
     metrics: Arc<Metrics>,
     labels: RequestLabels,
     /// Somebody reads the access log.
@@ -51,7 +57,7 @@ impl Exchange {
         Box::new(Self {
             entry,
             started: Instant::now(),
-            received: Arc::default(),
+            received: None,
             metrics,
             labels: labels(direction, client),
             logged,
@@ -72,9 +78,13 @@ impl Exchange {
             .map(ToOwned::to_owned);
     }
 
-    /// Counts the bytes of the request's body.
-    pub(crate) fn received(&self) -> Arc<AtomicU64> {
-        Arc::clone(&self.received)
+    /// Counts the bytes of the request's body, if it has one.
+    pub(crate) fn count_received(&mut self, body: Body) -> Body {
+        if body.is_end_stream() {
+            return body;
+        }
+        let count = self.received.get_or_insert_default();
+        boxed(Counted::new(body, Arc::clone(count)))
     }
 
     pub(crate) fn routed(&mut self, route: &Route) {
@@ -163,7 +173,9 @@ impl Exchange {
             return;
         }
         self.entry.duration = self.started.elapsed();
-        self.entry.received += self.received.load(Ordering::Relaxed);
+        if let Some(received) = &self.received {
+            self.entry.received += received.load(Ordering::Relaxed);
+        }
         self.labels.code = self.entry.status.unwrap_or(0);
         self.labels.flag = self.entry.flag;
         self.metrics.request(&self.labels, self.entry.duration);

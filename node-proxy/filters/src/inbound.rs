@@ -10,7 +10,6 @@ use http::{HeaderName, HeaderValue, Request, Response, StatusCode, request::Part
 
 use crate::{
     AppConnection, Application, Body, Client, Failure, OpenTunnel, answer,
-    body::Counted,
     exchange::Exchange,
     forwarded, hop,
     outbound::{admit, clean, observe, refuse, take_upgrade},
@@ -77,7 +76,7 @@ pub async fn inbound<A: Application>(
     );
     exchange.identified(&parts);
     exchange.entry.attempts = 1;
-    let body = Counted::around(body, exchange.received());
+    let body = exchange.count_received(body);
     match context
         .application
         .send(Box::new(Request::from_parts(parts, body)))

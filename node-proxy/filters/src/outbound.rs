@@ -10,7 +10,7 @@ use tokio::time::Instant;
 
 use crate::{
     Body, Client, Failure, Forward, OpenTunnel, answer, authority,
-    body::{Counted, boxed},
+    body::boxed,
     exchange::Exchange,
     forwarded, hop,
     observed::Observed,
@@ -141,7 +141,7 @@ impl<F> Outbound<F> {
         }
         prepare(&mut parts, self, &asked);
         exchange.identified(&parts);
-        let body = Counted::around(body, exchange.received());
+        let body = exchange.count_received(body);
         match find_route(self, &parts) {
             Ok(route) => {
                 exchange.routed(&route);
