@@ -11,7 +11,7 @@ use std::{
 
 use bytes::Bytes;
 use http_body::{Frame, SizeHint};
-use http_body_util::{BodyExt, Empty, Full};
+use http_body_util::BodyExt;
 
 use crate::{Body, BoxError};
 
@@ -22,19 +22,19 @@ where
     B::Error: Into<BoxError>,
 {
     if body.is_end_stream() {
-        return Empty::new().map_err(|never| match never {}).boxed_unsync();
+        return empty();
     }
-    body.map_err(Into::into).boxed_unsync()
+    Body::streamed(body.map_err(Into::into))
 }
 
 /// No bytes.
 pub fn empty() -> Body {
-    boxed(Empty::new())
+    heddle_upstream::empty_body()
 }
 
 /// These bytes.
 pub fn text(text: impl Into<Bytes>) -> Body {
-    boxed(Full::new(text.into()))
+    heddle_upstream::full_body(text)
 }
 
 /// Counts the bytes that pass.

@@ -69,6 +69,19 @@ impl Decoder {
         }
     }
 
+    /// Takes what is left of the body, if its length is known and all of it was read.
+    pub fn whole(&mut self, ahead: &mut Ahead) -> Option<Bytes> {
+        let Self::Length(left) = self else {
+            return None;
+        };
+        let length = usize::try_from(*left).ok()?;
+        if length > ahead.bytes().len() {
+            return None;
+        }
+        *left = 0;
+        Some(ahead.take(length))
+    }
+
     /// Takes a piece of the body from what was read.
     ///
     /// # Errors

@@ -19,12 +19,15 @@ use http::{
     header::{CONNECTION, CONTENT_LENGTH, TRAILER},
 };
 use http_body::{Body as _, Frame, SizeHint};
-use http_body_util::BodyExt;
 use hyper::ext::ReasonPhrase;
 use tokio::io::AsyncWrite;
 
 use super::{client::RESPONSE_HEADER_BYTES, http1::Http1};
-use crate::{Body, BoxError, BoxedIo, balance::Pending, body::empty_body};
+use crate::{
+    Body, BoxError, BoxedIo,
+    balance::Pending,
+    body::{empty_body, full_body},
+};
 
 /// Why there is no response, or no more of it.
 #[derive(Debug, thiserror::Error)]
@@ -151,7 +154,7 @@ impl Http1 {
             // The coding wins (RFC 9112 section 6.3).
             head.headers.remove(CONTENT_LENGTH);
         }
-        let body = Http1Body::boxed(self, decoder, kept, upload, pending);
+        let body = Http1Body::received(self, decoder, kept, upload, pending);
         let mut response = Response::new(body);
         *response.status_mut() = head.status;
         *response.version_mut() = head.version;
@@ -311,13 +314,15 @@ struct Http1Body {
 }
 
 impl Http1Body {
-    fn boxed(
-        connection: Http1,
-        decoder: Decoder,
+    /// Of a body that came with its head nothing is left to do: its connection is free at once.
+    fn received(
+        mut connection: Http1,
+        mut decoder: Decoder,
         kept: bool,
         upload: Upload,
         pending: Option<Pending>,
     ) -> Body {
+        let whole = decoder.whole(&mut connection.ahead);
         let rest = upload.broken.is_none() && !upload.is_done();
         let mut body = Self {
             connection: Some(connection),
@@ -327,11 +332,11 @@ impl Http1Body {
             failed: None,
             _pending: pending,
         };
-        if body.decoder.is_done() {
+        if let Some(whole) = whole {
             body.end();
-            return empty_body();
+            return full_body(whole);
         }
-        body.boxed_unsync()
+        Body::streamed(body)
     }
 
     /// The response has been read to its end. A server that answered before it has the whole request gets the rest.

@@ -14,7 +14,6 @@ use std::{
 
 use bytes::Bytes;
 use http_body::{Frame, SizeHint};
-use http_body_util::BodyExt;
 use hyper::{body::Incoming, client::conn::http2::SendRequest};
 use hyper_util::rt::TokioIo;
 use tokio::sync::Mutex;
@@ -152,7 +151,7 @@ impl Http2Body {
             _active: place.active,
             _pending: pending,
         };
-        body.boxed_unsync()
+        Body::streamed(body)
     }
 }
 

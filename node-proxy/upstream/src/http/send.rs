@@ -238,7 +238,7 @@ async fn upgrade(
             let _ = &pending;
             frame
         };
-        body.map_frame(held).map_err(Into::into).boxed_unsync()
+        Body::streamed(body.map_frame(held).map_err(Into::into))
     }))
 }
 

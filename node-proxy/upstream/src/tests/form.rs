@@ -4,7 +4,7 @@ use bytes::Bytes;
 use heddle_config::UpstreamHttp;
 use http::{Method, Request, Version, header};
 use http_body::Frame;
-use http_body_util::{BodyExt, StreamBody};
+use http_body_util::StreamBody;
 
 use crate::{
     Body, empty_body,
@@ -145,7 +145,7 @@ fn a_body_of_unknown_length_is_sent_in_chunks_whatever_the_method() {
     let body = |streamed: bool| {
         let frames = [Ok(Frame::data(Bytes::from_static(b"x")))];
         match streamed {
-            true => StreamBody::new(futures::stream::iter(frames)).boxed_unsync(),
+            true => Body::streamed(StreamBody::new(futures::stream::iter(frames))),
             false => empty_body(),
         }
     };

@@ -95,6 +95,19 @@ async fn a_connection_is_not_used_again_before_its_response_is_read() {
 }
 
 #[tokio::test]
+async fn a_connection_is_free_as_soon_as_its_whole_response_has_come() {
+    worker(async {
+        let world = World::new();
+        let server = forgetful().await;
+        world.cluster(&[server.address]);
+        let unread = world.ask(get(Version::HTTP_11)).await.expect("answered");
+        assert_eq!(world.upstream.counts().http1_idle, 1);
+        assert_eq!(read(unread).await.0, "ok");
+    })
+    .await;
+}
+
+#[tokio::test]
 async fn http2_requests_share_a_connection_at_the_same_time() {
     worker(async {
         let world = World::new();
