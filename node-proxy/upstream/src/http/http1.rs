@@ -34,7 +34,8 @@ pub(crate) struct Idle {
 struct Waiting {
     io: BoxedIo,
     way: Way,
-    since: Instant,
+    /// When it was first swept and stayed. To read the clock each time that a connection is put back would be a good part of that.
+    since: Option<Instant>,
 }
 
 impl Waiting {
@@ -75,16 +76,20 @@ impl Idle {
     fn put(&self, io: BoxedIo, way: Way) {
         let mut waiting = self.waiting();
         if waiting.len() < self.most {
-            let since = Instant::now();
-            waiting.push(Waiting { io, way, since });
+            waiting.push(Waiting {
+                io,
+                way,
+                since: None,
+            });
         }
     }
 
-    /// Closes those that waited too long; tells whether any are left.
+    /// Closes those that have waited for too long since a sweep met them first; tells whether any are left.
     pub(crate) fn sweep(&self, now: Instant, idle: Duration) -> bool {
         let mut waiting = self.waiting();
         waiting.retain_mut(|one| {
-            let fresh = now.saturating_duration_since(one.since) < idle;
+            let since = *one.since.get_or_insert(now);
+            let fresh = now.saturating_duration_since(since) < idle;
             fresh && one.is_usable()
         });
         !waiting.is_empty()
