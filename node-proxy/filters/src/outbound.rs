@@ -1,6 +1,6 @@
 //! One request that a pod sends, or that comes in through a Gateway.
 
-use std::{net::SocketAddr, sync::Arc};
+use std::{net::SocketAddr, ops::Deref, sync::Arc};
 
 use heddle_config::SharedConfig;
 use heddle_routing::{Action, DirectResponse, Redirect, Route};
@@ -39,13 +39,19 @@ pub struct Outbound<F> {
 }
 
 /// Answers one request.
-pub async fn outbound<F: Forward>(context: &Outbound<F>, request: Request<Body>) -> Response<Body> {
-    match context.decide(request) {
-        Ok((sending, request)) => {
-            let (forward, tunnels) = (&context.forward, &context.tunnels);
-            sending.send(forward, request, tunnels).await
-        }
-        Err(answer) => *answer,
+pub fn outbound<F: Forward>(
+    context: impl Deref<Target = Outbound<F>>,
+    request: Request<Body>,
+) -> impl Future<Output = Response<Body>> {
+    // Before there is a future, which would have room for the request as it came.
+    let decided = context.decide(request);
+    async move {
+        let (mut sending, request) = match decided {
+            Ok(sending) => sending,
+            Err(answer) => return *answer,
+        };
+        let answer = sending.send(&context.forward, request).await;
+        sending.answered(answer, &context.tunnels)
     }
 }
 

@@ -26,7 +26,7 @@ pub(crate) struct Asked {
 }
 
 /// A request that goes on, or the answer to one that does not.
-pub(crate) type Decided = Result<(Box<Sending>, Box<Request<Body>>), Box<Response<Body>>>;
+pub(crate) type Decided = Result<(Sending, Box<Request<Body>>), Box<Response<Body>>>;
 
 /// What is remembered of a request that is sent on.
 pub(crate) struct Sending {
@@ -45,45 +45,40 @@ impl Sending {
         forward: Arc<heddle_routing::Forward>,
         asked: Asked,
         mut exchange: Box<Exchange>,
-    ) -> Result<Box<Self>, Box<Response<Body>>> {
+    ) -> Result<Self, Box<Response<Body>>> {
         const ABSENT: &str = "a backend of the route does not exist";
         let share = Arc::clone(spread::share_of(&forward.clusters));
-        let Some(cluster) = share.cluster.clone() else {
+        let Some(cluster) = &share.cluster else {
             exchange.fail(ResponseFlag::NoCluster, ABSENT);
             exchange.status(StatusCode::INTERNAL_SERVER_ERROR);
             let response = answer::answer(StatusCode::INTERNAL_SERVER_ERROR, ABSENT, asked.grpc);
             return Err(observe(response, exchange, None).into());
         };
-        exchange.service(&cluster);
-        Ok(Box::new(Self {
+        exchange.service(cluster);
+        Ok(Self {
             route,
             forward,
+            cluster: cluster.clone(),
             share,
-            cluster,
             asked,
             exchange,
-        }))
+        })
     }
 
     /// Changes the request as its route says. It goes on in one piece of memory: each function that hands it on would have room for it twice.
-    pub(crate) fn rewritten(self: Box<Self>, mut parts: Parts, body: Body) -> Decided {
+    pub(crate) fn rewritten(self, mut parts: Parts, body: Body) -> Decided {
         match rewrite(&self.route, &self.forward, &self.share, &mut parts) {
             Ok(()) => Ok((self, Box::new(Request::from_parts(parts, body)))),
             Err(failure) => Err(self.refused(&failure).into()),
         }
     }
 
-    /// Sends the request, and gives the answer the form that the client gets.
+    /// Sends the request.
     pub(crate) async fn send<F: Forward>(
-        mut self: Box<Self>,
+        &mut self,
         forward: &F,
         request: Box<Request<Body>>,
-        tunnels: &OpenTunnel,
-    ) -> Response<Body> {
-        let deadline = self
-            .forward
-            .timeout
-            .map(|limit| self.exchange.started + limit);
+    ) -> Result<Answer, Failure> {
         let plan = Plan {
             cluster: &self.cluster,
             // An upgrade cannot be tried again: its connection is spent.
@@ -91,10 +86,24 @@ impl Sending {
                 Some(_) => None,
                 None => self.forward.retry.as_ref(),
             },
-            deadline,
+            deadline: self.deadline(),
         };
-        match plan.run(forward, request, &mut self.exchange).await {
-            Ok(reply) => self.pass_back(reply, deadline, tunnels),
+        plan.run(forward, request, &mut self.exchange).await
+    }
+
+    fn deadline(&self) -> Option<Instant> {
+        let limit = self.forward.timeout?;
+        Some(self.exchange.started + limit)
+    }
+
+    /// Gives the answer the form that the client gets.
+    pub(crate) fn answered(
+        self,
+        answer: Result<Answer, Failure>,
+        tunnels: &OpenTunnel,
+    ) -> Response<Body> {
+        match answer {
+            Ok(reply) => self.pass_back(reply, tunnels),
             Err(failure) => self.refused(&failure),
         }
     }
@@ -106,12 +115,7 @@ impl Sending {
         response
     }
 
-    fn pass_back(
-        mut self,
-        reply: Answer,
-        deadline: Option<Instant>,
-        tunnels: &OpenTunnel,
-    ) -> Response<Body> {
+    fn pass_back(mut self, reply: Answer, tunnels: &OpenTunnel) -> Response<Body> {
         self.exchange.target(&reply.target);
         let mut response = reply.response;
         if response.status() == StatusCode::SWITCHING_PROTOCOLS {
@@ -121,6 +125,7 @@ impl Sending {
         changes(&self.route, &self.share, &mut response);
         *response.version_mut() = http::Version::default();
         self.exchange.status(response.status());
+        let deadline = self.deadline();
         observe(response, self.exchange, deadline)
     }
 

@@ -209,8 +209,7 @@ impl<D: Dial> BoundConnection<'_, D> {
             if over_tls {
                 request.extensions_mut().insert(OverTls);
             }
-            let context = Rc::clone(&context);
-            async move { outbound(&context, request).await }
+            outbound(Rc::clone(&context), request)
         };
         let server = HttpServer {
             settings: &self.path.settings.http,

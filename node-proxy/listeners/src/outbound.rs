@@ -235,10 +235,7 @@ impl<D: Dial> OutboundConnection<'_, D> {
             tunnels: tunnels(self.path.clone(), self.drain.clone(), None),
             metrics: Arc::clone(&self.path.metrics),
         });
-        let service = move |request| {
-            let context = Rc::clone(&context);
-            async move { outbound(&context, request).await }
-        };
+        let service = move |request| outbound(Rc::clone(&context), request);
         let server = HttpServer {
             settings: &self.path.settings.http,
             drain: self.drain,
