@@ -91,8 +91,10 @@ impl<I: Accepted> Usual<'_, I> {
                     let Some((response, half_closed)) = self.answer(answering).await else {
                         return Ended::Closed;
                     };
-                    let kept = self.respond(response).await;
-                    if !kept.is_ok_and(|kept| kept && !(half_closed && self.ahead.is_empty())) {
+                    let mut answer = Answering::new(response);
+                    let sent = poll_fn(|cx| answer.poll(&mut self.io, cx, &self.signals)).await;
+                    let over = half_closed && self.ahead.is_empty();
+                    if sent.is_err() || !answer.kept || over {
                         break;
                     }
                 }
@@ -152,35 +154,6 @@ impl<I: Accepted> Usual<'_, I> {
         }
         Poll::Pending
     }
-
-    /// Writes an answer, and tells whether the connection is kept.
-    async fn respond(&mut self, response: Response<Body>) -> io::Result<bool> {
-        let (parts, body) = response.into_parts();
-        let kept = !parts.headers.contains_key(CONNECTION);
-        let encoder = encoder(&parts, &body);
-        let mut answer = Answering {
-            ended: encoder == Encoder::None || body.is_end_stream(),
-            body: pin!(body),
-            encoder,
-            out: Out::default(),
-            broken: None,
-        };
-        let reason = parts.extensions.get::<ReasonPhrase>();
-        let reason = reason.map(ReasonPhrase::as_bytes);
-        write_response(
-            parts.status,
-            reason,
-            &parts.headers,
-            encoder,
-            &mut answer.out,
-        );
-        if answer.ended {
-            // The head was told so: an empty chunk, or nothing.
-            answer.end();
-        }
-        poll_fn(|cx| answer.poll(&mut self.io, cx, &self.signals)).await?;
-        Ok(kept)
-    }
 }
 
 /// How an answer's body is framed (RFC 9112 section 6.3; the request was not HEAD).
@@ -203,8 +176,10 @@ fn encoder(parts: &response::Parts, body: &Body) -> Encoder {
 }
 
 /// An answer on its way.
-struct Answering<'a> {
-    body: Pin<&'a mut Body>,
+struct Answering {
+    /// The connection is kept afterwards.
+    kept: bool,
+    body: Body,
     encoder: Encoder,
     out: Out,
     /// Nothing more is put into `out`.
@@ -213,7 +188,34 @@ struct Answering<'a> {
     broken: Option<io::Error>,
 }
 
-impl Answering<'_> {
+impl Answering {
+    fn new(response: Response<Body>) -> Self {
+        let (parts, body) = response.into_parts();
+        let encoder = encoder(&parts, &body);
+        let mut answer = Self {
+            kept: !parts.headers.contains_key(CONNECTION),
+            ended: encoder == Encoder::None || body.is_end_stream(),
+            body,
+            encoder,
+            out: Out::default(),
+            broken: None,
+        };
+        let reason = parts.extensions.get::<ReasonPhrase>();
+        let reason = reason.map(ReasonPhrase::as_bytes);
+        write_response(
+            parts.status,
+            reason,
+            &parts.headers,
+            encoder,
+            &mut answer.out,
+        );
+        if answer.ended {
+            // The head was told so: an empty chunk, or nothing.
+            answer.end();
+        }
+        answer
+    }
+
     fn poll<I: AsyncWrite + Unpin>(
         &mut self,
         io: &mut I,
@@ -242,7 +244,7 @@ impl Answering<'_> {
     /// Takes what there is of the body, as far as it can be written together. Pending: there will be more.
     fn poll_gather(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         while !self.ended && self.out.has_room(GATHERED) {
-            match ready!(self.body.as_mut().poll_frame(cx)) {
+            match ready!(Pin::new(&mut self.body).poll_frame(cx)) {
                 Some(Ok(frame)) => self.frame(frame),
                 Some(Err(error)) => self.breaks(error),
                 None => self.end(),
