@@ -11,59 +11,47 @@ use prometheus_client::encoding::{EncodeLabelSet, EncodeLabelValue, LabelValueEn
 use crate::{Direction, ResponseFlag};
 
 /// A label's value that is shared, not copied. `unknown` where nothing is known, as Istio writes it.
-#[derive(Clone, Debug, Eq)]
-pub struct Label(Arc<str>);
+#[derive(Clone, Debug, Default, Eq)]
+pub struct Label(Option<Arc<str>>);
 
 impl PartialEq for Label {
     fn eq(&self, other: &Self) -> bool {
-        // Most often it is the very same text.
-        Arc::ptr_eq(&self.0, &other.0) || self.0 == other.0
+        match (&self.0, &other.0) {
+            // Most often it is the very same text.
+            (Some(one), Some(other)) if Arc::ptr_eq(one, other) => true,
+            (None, None) => true,
+            _ => self.as_str() == other.as_str(),
+        }
     }
 }
 
 impl Hash for Label {
     fn hash<H: Hasher>(&self, state: &mut H) {
-        self.0.hash(state);
+        self.as_str().hash(state);
     }
 }
 
 impl Label {
     /// The value; empty becomes `unknown`.
     pub fn new(value: &Arc<str>) -> Self {
-        if value.is_empty() {
-            Self::default()
-        } else {
-            Self(Arc::clone(value))
-        }
+        Self((!value.is_empty()).then(|| Arc::clone(value)))
     }
 
     /// The value.
     pub fn as_str(&self) -> &str {
-        &self.0
-    }
-}
-
-impl Default for Label {
-    fn default() -> Self {
-        // One allocation for each thread, not for each label.
-        thread_local!(static UNKNOWN: Arc<str> = Arc::from("unknown"));
-        Self(UNKNOWN.with(Arc::clone))
+        self.0.as_deref().unwrap_or("unknown")
     }
 }
 
 impl From<&str> for Label {
     fn from(value: &str) -> Self {
-        if value.is_empty() {
-            Self::default()
-        } else {
-            Self(value.into())
-        }
+        Self((!value.is_empty()).then(|| value.into()))
     }
 }
 
 impl EncodeLabelValue for Label {
     fn encode(&self, encoder: &mut LabelValueEncoder<'_>) -> std::fmt::Result {
-        encoder.write_str(&self.0)
+        encoder.write_str(self.as_str())
     }
 }
 
