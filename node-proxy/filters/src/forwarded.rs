@@ -3,7 +3,11 @@
 use std::{cell::RefCell, net::IpAddr};
 
 use heddle_telemetry::Direction;
-use http::{HeaderMap, HeaderName, HeaderValue, uri::Scheme};
+use http::{
+    HeaderMap, HeaderName, HeaderValue,
+    header::{Entry, OccupiedEntry},
+    uri::Scheme,
+};
 
 const FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 const FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
@@ -19,13 +23,13 @@ pub(crate) fn set(
     client: IpAddr,
     random: u128,
 ) {
-    let known = headers.contains_key(FORWARDED_FOR);
-    if (!known || direction == Direction::Gateway)
+    let known = headers.entry(FORWARDED_FOR);
+    if (matches!(known, Entry::Vacant(_)) || direction == Direction::Gateway)
         && let Some(address) = text_of(client)
     {
         match known {
-            true => append_address(headers, address),
-            false => _ = headers.insert(FORWARDED_FOR, address),
+            Entry::Occupied(known) => append_address(known, address),
+            Entry::Vacant(place) => _ = place.insert(address),
         }
     }
     let proto = match *scheme == Scheme::HTTPS {
@@ -33,10 +37,10 @@ pub(crate) fn set(
         false => HeaderValue::from_static("http"),
     };
     headers.entry(FORWARDED_PROTO).or_insert(proto);
-    if !headers.contains_key(REQUEST_ID)
+    if let Entry::Vacant(place) = headers.entry(REQUEST_ID)
         && let Ok(id) = HeaderValue::from_bytes(&request_id(random))
     {
-        headers.insert(REQUEST_ID, id);
+        place.insert(id);
     }
 }
 
@@ -55,18 +59,15 @@ fn text_of(client: IpAddr) -> Option<HeaderValue> {
     })
 }
 
-fn append_address(headers: &mut HeaderMap, address: HeaderValue) {
+fn append_address(mut known: OccupiedEntry<'_, HeaderValue>, address: HeaderValue) {
     // One line, because some readers look at the first one only.
     let mut all: Vec<u8> = Vec::new();
-    for value in headers.get_all(FORWARDED_FOR) {
+    for value in known.iter() {
         all.extend_from_slice(value.as_bytes());
         all.extend_from_slice(b", ");
     }
     all.extend_from_slice(address.as_bytes());
-    headers.insert(
-        FORWARDED_FOR,
-        HeaderValue::from_bytes(&all).unwrap_or(address),
-    );
+    known.insert(HeaderValue::from_bytes(&all).unwrap_or(address));
 }
 
 /// A random UUID (RFC 9562 section 5.4, version 4), as text.

@@ -3,10 +3,10 @@
 use std::sync::Arc;
 
 use heddle_config::ClusterName;
-use heddle_routing::{Route, WeightedCluster};
+use heddle_routing::{HeaderOps, Route, WeightedCluster};
 use heddle_telemetry::ResponseFlag;
 use heddle_upstream::Answer;
-use http::{Request, Response, StatusCode, header, request::Parts};
+use http::{HeaderMap, Request, Response, StatusCode, header, request::Parts};
 use tokio::time::Instant;
 
 use crate::{
@@ -161,12 +161,9 @@ fn rewrite(
     weighted: &WeightedCluster,
     parts: &mut Parts,
 ) -> Result<(), Failure> {
-    let host = parts.headers.get(header::HOST).cloned();
-    weighted.request_headers.apply(&mut parts.headers);
-    route.request_headers.apply(&mut parts.headers);
-    // The host is the rewrite's business alone: headers changes must not part it from the URI.
-    if let Some(host) = host {
-        parts.headers.insert(header::HOST, host);
+    let header_changes = [&weighted.request_headers, &route.request_headers];
+    if header_changes.iter().any(|changes| !changes.0.is_empty()) {
+        change_headers(header_changes, &mut parts.headers);
     }
     let invalid =
         |reason: String| Failure::new(ResponseFlag::Internal, format!("{}: {reason}", route.name));
@@ -180,4 +177,15 @@ fn rewrite(
         authority::replace_path(parts, path);
     }
     Ok(())
+}
+
+/// The host is the rewrite's business alone: header changes must not part it from the URI.
+fn change_headers(all: [&HeaderOps; 2], headers: &mut HeaderMap) {
+    let host = headers.get(header::HOST).cloned();
+    for changes in all {
+        changes.apply(headers);
+    }
+    if let Some(host) = host {
+        headers.insert(header::HOST, host);
+    }
 }
