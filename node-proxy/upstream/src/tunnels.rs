@@ -4,6 +4,7 @@ use std::{
     cell::{Cell, RefCell},
     collections::HashMap,
     future::Future,
+    hash::{Hash, Hasher},
     net::SocketAddr,
     rc::Rc,
     sync::Arc,
@@ -18,7 +19,7 @@ use tokio::sync::Mutex;
 use crate::{DialError, dial::Failure, origin::OriginKey};
 
 /// Who is expected at an address. The uid is part of it: another pod that got the address of a former one is another peer.
-#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug)]
 pub(crate) struct Peer {
     identity: SpiffeId,
     uid: PodUid,
@@ -30,6 +31,13 @@ impl Peer {
             identity: workload.identity.clone(),
             uid: workload.uid.clone(),
         }
+    }
+}
+
+impl Hash for Peer {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        // It is hashed for each request, and one uid has one identity.
+        self.uid.hash(state);
     }
 }
 
