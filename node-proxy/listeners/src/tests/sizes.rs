@@ -140,7 +140,7 @@ fn carrying() -> [Size; 4] {
         Size {
             what: "heddle_filters::outbound (of a request)",
             bytes: size_of_future(request),
-            most: 2_000,
+            most: 1_950,
         },
     ]
 }
