@@ -73,14 +73,13 @@ fn append_address(mut known: OccupiedEntry<'_, HeaderValue>, address: HeaderValu
 /// A random UUID (RFC 9562 section 5.4, version 4), as text.
 fn request_id(random: u128) -> [u8; 36] {
     const DIGITS: &[u8; 16] = b"0123456789abcdef";
+    /// Where the two digits of each byte stand: 8-4-4-4-12.
+    const PLACES: [usize; 16] = [0, 2, 4, 6, 9, 11, 14, 16, 19, 21, 24, 26, 28, 30, 32, 34];
     let bits = (random & !(0xf000 << 64) & !(0xc000 << 48)) | (0x4000 << 64) | (0x8000 << 48);
     let mut out = [b'-'; 36];
-    let places = out
-        .iter_mut()
-        .enumerate()
-        .filter(|(place, _)| !matches!(place, 8 | 13 | 18 | 23));
-    for (index, (_, place)) in places.enumerate() {
-        *place = DIGITS[(bits >> (124 - 4 * index)) as usize & 0xf];
+    for (byte, place) in bits.to_be_bytes().into_iter().zip(PLACES) {
+        out[place] = DIGITS[usize::from(byte >> 4)];
+        out[place + 1] = DIGITS[usize::from(byte & 0xf)];
     }
     out
 }
