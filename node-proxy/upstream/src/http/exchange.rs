@@ -224,11 +224,9 @@ impl Upload {
     fn new(head: &Request<Body>, body: Body) -> Self {
         let (method, uri, headers) = (head.method(), head.uri(), head.headers());
         let ended = body.is_end_stream();
-        let encoder = match (ended, content_length(headers), body.size_hint().exact()) {
-            (true, ..) => Encoder::None,
-            (false, Ok(Some(length)), _) => Encoder::Length(length),
-            (false, _, Some(length)) if is_chunked(headers).is_none() => Encoder::Length(length),
-            (false, ..) => Encoder::Chunked,
+        let (encoder, announced) = match ended {
+            true => (Encoder::None, Vec::new()),
+            false => (encoder(headers, &body), announced(headers)),
         };
         let mut out = Out::default();
         write_request(method, uri, headers, encoder, &mut out);
@@ -237,7 +235,7 @@ impl Upload {
             encoder,
             out,
             ended,
-            announced: announced(headers),
+            announced,
             untouched: true,
             broken: None,
         }
@@ -289,6 +287,15 @@ impl Upload {
             kept.collect::<HeaderMap>()
         });
         self.encoder.end(trailers.as_ref(), &mut self.out)
+    }
+}
+
+/// How the body of a request is framed that has one.
+fn encoder(headers: &HeaderMap, body: &Body) -> Encoder {
+    match (content_length(headers), body.size_hint().exact()) {
+        (Ok(Some(length)), _) => Encoder::Length(length),
+        (_, Some(length)) if is_chunked(headers).is_none() => Encoder::Length(length),
+        _ => Encoder::Chunked,
     }
 }
 
