@@ -1,11 +1,12 @@
 //! Everything the data path needs to know, at one moment.
 
 use std::{
-    collections::{BTreeMap, HashMap, HashSet},
+    collections::BTreeMap,
     net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
     sync::Arc,
 };
 
+use foldhash::{HashMap, HashSet};
 use heddle_identity::Namespace;
 use heddle_routing::{ClusterName, RouteTable, policy::AddressSets};
 

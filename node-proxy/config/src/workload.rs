@@ -1,7 +1,8 @@
 //! Who is at an address.
 
-use std::{collections::HashMap, net::IpAddr, sync::Arc};
+use std::{net::IpAddr, sync::Arc};
 
+use foldhash::HashMap;
 use heddle_identity::SpiffeId;
 
 use crate::{PodName, PodUid};

@@ -6,12 +6,13 @@
 //! whatever happens: without its certificate a listener must not speak at all.
 
 use std::{
-    collections::{BTreeMap, BTreeSet, HashMap, hash_map::Entry},
+    collections::{BTreeMap, BTreeSet, hash_map::Entry},
     hash::Hash,
     net::SocketAddr,
     sync::Arc,
 };
 
+use foldhash::HashMap;
 use heddle_routing::RouteTable;
 
 use super::kept::Kept;
