@@ -2,6 +2,8 @@
 //!
 //! Sessions are never resumed: a resumed session would carry over a peer that was authenticated earlier, past the end of its
 //! certificate or of its root. Handshakes are rare (connections are tunnels that carry many streams), so this costs little.
+//!
+//! The keys of a connection may be taken out, for the mesh reads and writes its records itself (`heddle-tls`).
 
 use std::{
     collections::HashMap,
@@ -151,6 +153,7 @@ impl Configs {
         config.alpn_protocols = vec![ALPN.to_vec()];
         config.session_storage = Arc::new(NoServerSessionStorage {});
         config.send_tls13_tickets = 0;
+        config.enable_secret_extraction = true;
         Ok(config)
     }
 
@@ -173,6 +176,7 @@ impl Configs {
         config.alpn_protocols = vec![ALPN.to_vec()];
         config.resumption = Resumption::disabled();
         config.enable_sni = false;
+        config.enable_secret_extraction = true;
         Ok(config)
     }
 }

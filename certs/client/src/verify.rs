@@ -4,8 +4,8 @@ use std::{fmt, sync::Arc};
 
 use heddle_identity::{SpiffeId, TrustDomain, spiffe_id_of};
 use rustls::{
-    CertificateError, CommonState, DigitallySignedStruct, DistinguishedName, OtherError,
-    PeerIncompatible, SignatureScheme,
+    CertificateError, DigitallySignedStruct, DistinguishedName, OtherError, PeerIncompatible,
+    SignatureScheme,
     client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier},
     crypto::{WebPkiSupportedAlgorithms, verify_tls13_signature},
     pki_types::{CertificateDer, ServerName, UnixTime},
@@ -15,12 +15,9 @@ use webpki::{EndEntityCert, KeyUsage};
 
 use crate::{PeerRefused, trust::Trust};
 
-/// Who is on the other side of a finished handshake.
-pub fn peer_identity(connection: &CommonState) -> Result<SpiffeId, PeerRefused> {
-    let leaf = connection
-        .peer_certificates()
-        .and_then(<[_]>::first)
-        .ok_or(PeerRefused::Absent)?;
+/// Who is on the other side of a finished handshake, in which these certificates were verified; its own is the first.
+pub fn peer_identity(certificates: &[CertificateDer<'_>]) -> Result<SpiffeId, PeerRefused> {
+    let leaf = certificates.first().ok_or(PeerRefused::Absent)?;
     spiffe_id_of(leaf).map_err(|error| PeerRefused::Identity(Arc::new(error)))
 }
 

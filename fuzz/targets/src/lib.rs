@@ -10,6 +10,7 @@ mod dns;
 mod first_bytes;
 mod hbone;
 mod http1;
+mod tls;
 mod xds;
 
 pub use certificates::{certificate_request, spiffe_id};
@@ -21,13 +22,14 @@ pub use dns::dns_message;
 pub use first_bytes::{http1_framing, protocol_detection};
 pub use hbone::{hbone_client, hbone_server};
 pub use http1::{http1_request, http1_response};
+pub use tls::tls_messages;
 pub use xds::xds_session;
 
 /// A target: its name (that of its libFuzzer program and of its corpus) and its function.
 pub type Target = (&'static str, fn(&[u8]));
 
 /// All targets.
-pub const TARGETS: [Target; 19] = [
+pub const TARGETS: [Target; 20] = [
     ("certificate_request", certificate_request),
     ("config_address_set", config_address_set),
     ("config_cluster", config_cluster),
@@ -46,6 +48,7 @@ pub const TARGETS: [Target; 19] = [
     ("last_good", last_good),
     ("protocol_detection", protocol_detection),
     ("spiffe_id", spiffe_id),
+    ("tls_messages", tls_messages),
     ("xds_session", xds_session),
 ];
 

@@ -67,6 +67,7 @@ targets!(
     last_good,
     protocol_detection,
     spiffe_id,
+    tls_messages,
     xds_session,
 );
 

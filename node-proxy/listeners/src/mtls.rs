@@ -6,14 +6,14 @@ use heddle_cert_client::{Certificates, peer_identity};
 use heddle_config::ProxyConfig;
 use heddle_filters::Failure;
 use heddle_hbone::{
-    ReadAhead, Seldom,
+    Seldom,
     server::{self, Request},
 };
 use heddle_identity::SpiffeId;
 use heddle_telemetry::{Direction, ResponseFlag};
+use heddle_tls::TlsStream;
 use http::StatusCode;
 use tokio::{io::AsyncRead, io::AsyncWrite, net::TcpStream, time::timeout};
-use tokio_rustls::{TlsAcceptor, server::TlsStream};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
@@ -96,7 +96,7 @@ async fn prove<I: Accepted>(
     pod: &PodContext,
     path: &DataPath,
     certificates: &Certificates,
-) -> Result<(TlsStream<ReadAhead<I>>, SpiffeId), Failure> {
+) -> Result<(TlsStream<I>, SpiffeId), Failure> {
     let own = {
         let config = path.config.load();
         pod_of(&config, pod)?.identity.clone()
@@ -111,13 +111,12 @@ async fn prove<I: Accepted>(
         .acquire()
         .await
         .map_err(|error| tls(error.to_string()))?;
-    let io = TlsAcceptor::from(settings)
-        .accept(ReadAhead::new(io))
+    let established = heddle_tls::accept(settings, io)
         .await
         .map_err(|error| tls(format!("handshake: {error}")))?;
-    let identity = peer_identity(io.get_ref().1).map_err(|error| tls(error.to_string()))?;
+    let identity = peer_identity(&established.peer).map_err(|error| tls(error.to_string()))?;
     fits_address(&path.config.load(), info, &identity)?;
-    Ok((io, identity))
+    Ok((established.stream, identity))
 }
 
 /// A stolen certificate is worth nothing at another pod's address. Addresses of which nothing is known, and those that several

@@ -7,10 +7,11 @@ use heddle_config::{Inside, ProxyConfig, Tunnel, Workload};
 use heddle_hbone::{HboneStream, OpenError, ReadAhead};
 use heddle_identity::SpiffeId;
 use heddle_redirect::socket;
+use heddle_tls::TlsStream;
 use http::HeaderMap;
 use rustls::pki_types::ServerName;
 use tokio::net::TcpStream;
-use tokio_rustls::{TlsConnector, client::TlsStream};
+use tokio_rustls::TlsConnector;
 
 use crate::{
     BoxedIo, DialError, Origin, Target, UpstreamSettings,
@@ -210,16 +211,12 @@ async fn tls(
     stream: TcpStream,
     address: SocketAddr,
     limit: Duration,
-) -> Result<TlsStream<ReadAhead<TcpStream>>, DialError> {
+) -> Result<TlsStream<TcpStream>, DialError> {
     // Required by the type, but neither sent (no SNI) nor checked: the configuration expects an identity.
     let name = ServerName::IpAddress(address.ip().into());
-    within(
-        "TLS",
-        limit,
-        TlsConnector::from(config).connect(name, ReadAhead::new(stream)),
-    )
-    .await?
-    .map_err(DialError::Tls)
+    let connecting = heddle_tls::connect(config, name, stream);
+    let established = within("TLS", limit, connecting).await?;
+    Ok(established.map_err(DialError::Tls)?.stream)
 }
 
 async fn within<F: Future>(

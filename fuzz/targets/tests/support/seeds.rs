@@ -281,6 +281,10 @@ pub(crate) fn seeds(target: &str) -> Vec<Vec<u8>> {
         "http1_response" => http1_responses(),
         "last_good" => files(&lesson()),
         "protocol_detection" => first_words(),
+        "tls_messages" => vec![
+            vec![24, 0, 0, 1, 0],
+            [&[4, 0, 0, 9][..], b"a ticket.", &[24, 0, 0, 1, 1]].concat(),
+        ],
         "spiffe_id" => vec![b"spiffe://cluster.local/ns/shop/sa/cart".to_vec()],
         "xds_session" => responses(&lesson()),
         other => panic!("no seeds for {other}"),

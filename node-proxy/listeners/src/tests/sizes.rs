@@ -81,7 +81,7 @@ fn taking() -> [Size; 4] {
         Size {
             what: "mtls::take",
             bytes: size_of_future(mtls),
-            most: 10_500,
+            most: 5_700,
         },
         Size {
             what: "bound::take",

@@ -233,7 +233,8 @@ async fn tunnel(gate: Gate, stream: TcpStream, identity: &str, certificates: Cer
     let Ok(stream) = TlsAcceptor::from(config).accept(stream).await else {
         return;
     };
-    let peer = peer_identity(stream.get_ref().1).expect("authenticated");
+    let shown = stream.get_ref().1.peer_certificates();
+    let peer = peer_identity(shown.unwrap_or_default()).expect("authenticated");
     gate.peers.borrow_mut().push(peer);
     let shutdown = gate.shutdown.borrow().clone();
     let _ = server::serve(

@@ -1,0 +1,174 @@
+//! Records to the connection.
+//!
+//! They are encrypted in memory that all connections of a thread share, so that it is in the processor's cache whenever it is written; a
+//! connection has memory of its own only for what the kernel does not take at once.
+
+use std::{
+    cell::RefCell,
+    io,
+    pin::Pin,
+    task::{Context, Poll, ready},
+};
+
+use rustls::{AlertDescription, ContentType, Error, crypto::cipher::OutboundChunks};
+use tokio::io::AsyncWrite;
+
+use crate::{
+    failed,
+    keys::{Keys, MOST_PLAIN, Sealer},
+    messages::OWN_KEY_UPDATE,
+};
+
+/// So many bytes are taken at once: four full records.
+const MOST_TAKEN: usize = 4 * MOST_PLAIN;
+
+thread_local! {
+    /// Records of whichever connection is being written to; empty in between.
+    static RECORDS: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
+}
+
+/// One direction: what goes.
+#[derive(Debug)]
+pub(crate) struct Writer {
+    sealer: Sealer,
+    /// Records that the connection has not taken, but for the first `sent` bytes.
+    waiting: Vec<u8>,
+    sent: usize,
+    /// The peer wants to see our next key before any other data.
+    update: bool,
+    ended: bool,
+}
+
+impl Writer {
+    pub(crate) fn new(sealer: Sealer) -> Self {
+        Self {
+            sealer,
+            waiting: Vec::new(),
+            sent: 0,
+            update: false,
+            ended: false,
+        }
+    }
+
+    /// The next data is sent with the next key (section 4.6.3).
+    pub(crate) fn update(&mut self) {
+        self.update = true;
+    }
+
+    /// Takes some of `data`, at least a byte, if nothing is waiting, and sends what the connection takes. The rest waits for
+    /// [`Self::poll_send`].
+    pub(crate) fn poll_write<I: AsyncWrite + Unpin>(
+        &mut self,
+        cx: &mut Context<'_>,
+        io: &mut I,
+        keys: &mut Keys,
+        data: OutboundChunks<'_>,
+    ) -> Poll<io::Result<usize>> {
+        if self.ended {
+            return Poll::Ready(Err(io::ErrorKind::BrokenPipe.into()));
+        }
+        ready!(self.poll_send(cx, io))?;
+        RECORDS.with_borrow_mut(|records| {
+            records.clear();
+            let taken = self.seal_data(keys, data, records).map_err(failed)?;
+            let sent = match Pin::new(io).poll_write(cx, records)? {
+                Poll::Ready(sent) => sent,
+                Poll::Pending => 0,
+            };
+            self.waiting.extend_from_slice(&records[sent..]);
+            Poll::Ready(Ok(taken))
+        })
+    }
+
+    fn seal_data(
+        &mut self,
+        keys: &mut Keys,
+        data: OutboundChunks<'_>,
+        records: &mut Vec<u8>,
+    ) -> Result<usize, Error> {
+        let (mut left, _) = data.split_at(MOST_TAKEN.min(data.len()));
+        let taken = left.len();
+        while !left.is_empty() {
+            if self.update || self.sealer.is_used_up() {
+                self.change_key(keys, records)?;
+            }
+            let (payload, rest) = left.split_at(MOST_PLAIN.min(left.len()));
+            self.sealer
+                .seal(ContentType::ApplicationData, &payload, records)?;
+            left = rest;
+        }
+        Ok(taken)
+    }
+
+    /// Tells the peer of our next key, and sends with it from now on.
+    fn change_key(&mut self, keys: &mut Keys, records: &mut Vec<u8>) -> Result<(), Error> {
+        let message = (&OWN_KEY_UPDATE[..]).into();
+        self.sealer
+            .seal(ContentType::Handshake, &message, records)?;
+        self.sealer = keys.next_sealer()?;
+        self.update = false;
+        Ok(())
+    }
+
+    /// Nothing is sent any more, not even why.
+    pub(crate) fn silence(&mut self) {
+        self.ended = true;
+    }
+
+    /// Says by an alert that nothing follows (section 6), once.
+    pub(crate) fn end(&mut self, why: AlertDescription) -> Result<(), Error> {
+        if std::mem::replace(&mut self.ended, true) {
+            return Ok(());
+        }
+        let level = if why == AlertDescription::CloseNotify {
+            1 // warning
+        } else {
+            2 // fatal
+        };
+        let alert = [level, u8::from(why)];
+        let alert = (&alert[..]).into();
+        self.sealer
+            .seal(ContentType::Alert, &alert, &mut self.waiting)
+    }
+
+    /// Sends all that waits.
+    pub(crate) fn poll_send<I: AsyncWrite + Unpin>(
+        &mut self,
+        cx: &mut Context<'_>,
+        io: &mut I,
+    ) -> Poll<io::Result<()>> {
+        while self.sent < self.waiting.len() {
+            let written = ready!(Pin::new(&mut *io).poll_write(cx, &self.waiting[self.sent..]))?;
+            if written == 0 {
+                return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
+            }
+            self.sent += written;
+        }
+        if self.sent > 0 {
+            self.waiting = Vec::new();
+            self.sent = 0;
+        }
+        Poll::Ready(Ok(()))
+    }
+
+    /// The key that is sent with.
+    #[cfg(test)]
+    pub(crate) fn sealer(&mut self) -> &mut Sealer {
+        &mut self.sealer
+    }
+
+    /// Any record, as a peer might send it that means harm.
+    #[cfg(test)]
+    pub(crate) fn forge(&mut self, kind: ContentType, payload: &[u8]) {
+        let sealed = self.sealer.seal(kind, &payload.into(), &mut self.waiting);
+        sealed.expect("sealed");
+    }
+
+    /// A new key, though nobody needs one.
+    #[cfg(test)]
+    pub(crate) fn forge_update(&mut self, keys: &mut Keys) {
+        let mut records = std::mem::take(&mut self.waiting);
+        self.change_key(keys, &mut records).expect("changed");
+        self.waiting = records;
+    }
+}
