@@ -68,16 +68,29 @@ impl Writer {
             return Poll::Ready(Err(io::ErrorKind::BrokenPipe.into()));
         }
         ready!(self.poll_send(cx, io))?;
-        RECORDS.with_borrow_mut(|records| {
-            records.clear();
-            let taken = self.seal_data(keys, data, records).map_err(failed)?;
-            let sent = match Pin::new(io).poll_write(cx, records)? {
-                Poll::Ready(sent) => sent,
-                Poll::Pending => 0,
-            };
-            self.waiting.extend_from_slice(&records[sent..]);
-            Poll::Ready(Ok(taken))
-        })
+        // Taken, not borrowed: the connection may be one of these itself.
+        let mut records = RECORDS.take();
+        let taken = self.write_records(cx, io, keys, data, &mut records);
+        records.clear();
+        RECORDS.set(records);
+        Poll::Ready(taken)
+    }
+
+    fn write_records<I: AsyncWrite + Unpin>(
+        &mut self,
+        cx: &mut Context<'_>,
+        io: &mut I,
+        keys: &mut Keys,
+        data: OutboundChunks<'_>,
+        records: &mut Vec<u8>,
+    ) -> io::Result<usize> {
+        let taken = self.seal_data(keys, data, records).map_err(failed)?;
+        let sent = match Pin::new(io).poll_write(cx, records)? {
+            Poll::Ready(sent) => sent,
+            Poll::Pending => 0,
+        };
+        self.waiting.extend_from_slice(&records[sent..]);
+        Ok(taken)
     }
 
     fn seal_data(
