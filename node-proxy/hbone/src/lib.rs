@@ -9,7 +9,7 @@
 //! ```
 //!
 //! `heddle-upstream` uses [`client`], `heddle-listeners` uses [`server`] and [`copy_bidirectional`]; what either of them copies is a
-//! [`ByteStream`], and what it speaks TLS over is in a [`ReadAhead`].
+//! [`ByteStream`], and what it speaks TLS over with others than node proxies (those have `heddle-tls`) is in a [`ReadAhead`].
 
 mod ahead;
 pub mod client;
