@@ -34,45 +34,41 @@ pub(crate) trait Handshake {
     fn finish(self) -> Result<(ExtractedSecrets, Schedule), Error>;
 }
 
-impl Handshake for UnbufferedClientConnection {
-    type Data = ClientConnectionData;
+/// rustls has the same methods for both ends, of types that have no trait in common.
+macro_rules! end {
+    ($connection:ty, $data:ty, $schedule:path) => {
+        impl Handshake for $connection {
+            type Data = $data;
 
-    fn process<'c, 'i>(
-        &'c mut self,
-        incoming: &'i mut [u8],
-    ) -> UnbufferedStatus<'c, 'i, Self::Data> {
-        self.process_tls_records(incoming)
-    }
+            fn process<'c, 'i>(
+                &'c mut self,
+                incoming: &'i mut [u8],
+            ) -> UnbufferedStatus<'c, 'i, Self::Data> {
+                self.process_tls_records(incoming)
+            }
 
-    fn state(&self) -> &CommonState {
-        self
-    }
+            fn state(&self) -> &CommonState {
+                self
+            }
 
-    fn finish(self) -> Result<(ExtractedSecrets, Schedule), Error> {
-        let (secrets, connection) = self.dangerous_into_kernel_connection()?;
-        Ok((secrets, Schedule::Client(connection)))
-    }
+            fn finish(self) -> Result<(ExtractedSecrets, Schedule), Error> {
+                let (secrets, connection) = self.dangerous_into_kernel_connection()?;
+                Ok((secrets, $schedule(connection)))
+            }
+        }
+    };
 }
 
-impl Handshake for UnbufferedServerConnection {
-    type Data = ServerConnectionData;
-
-    fn process<'c, 'i>(
-        &'c mut self,
-        incoming: &'i mut [u8],
-    ) -> UnbufferedStatus<'c, 'i, Self::Data> {
-        self.process_tls_records(incoming)
-    }
-
-    fn state(&self) -> &CommonState {
-        self
-    }
-
-    fn finish(self) -> Result<(ExtractedSecrets, Schedule), Error> {
-        let (secrets, connection) = self.dangerous_into_kernel_connection()?;
-        Ok((secrets, Schedule::Server(connection)))
-    }
-}
+end!(
+    UnbufferedClientConnection,
+    ClientConnectionData,
+    Schedule::Client
+);
+end!(
+    UnbufferedServerConnection,
+    ServerConnectionData,
+    Schedule::Server
+);
 
 /// What is on its way during a handshake.
 #[derive(Default)]
