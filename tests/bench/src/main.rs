@@ -84,10 +84,16 @@ struct Arguments {
     /// Ratios of an earlier run to compare with; if there is no such file, nothing is compared.
     #[arg(long)]
     baseline: Option<PathBuf>,
+    /// Asks the programs to end when all is measured, in place of killing them: those that were built to count write then what they counted.
+    #[arg(long)]
+    let_end: bool,
     /// What is measured, for the report: a tag or commit.
     #[arg(long, default_value = "unknown")]
     revision: String,
 }
+
+/// How long a program that was asked to end may take: more than a node proxy's drain.
+const LONGEST_END: Duration = Duration::from_secs(90);
 
 impl Arguments {
     fn peers(&self) -> Peers {
@@ -140,6 +146,9 @@ fn inside(arguments: &Arguments) -> anyhow::Result<()> {
         measurements: rounds::run(&plan, &running.paths)?,
         configurations: site.shown.names(),
     };
+    if arguments.let_end {
+        site.let_end(LONGEST_END)?;
+    }
     let report = Report::new(
         machine,
         arguments.revision.clone(),

@@ -1,8 +1,8 @@
 //! Two nodes, and for each path a pod with the client on one and a pod with the server on the other.
 
-use std::{net::SocketAddr, path::Path, process::Command};
+use std::{net::SocketAddr, path::Path, process::Command, time::Duration};
 
-use anyhow::Context;
+use anyhow::{Context, ensure};
 use heddle_redirect::Netns;
 use heddle_testbed::{NETNS_FOLDER, Node, Pod, Process, Testbed};
 use nix::unistd::Pid;
@@ -124,6 +124,18 @@ impl Site {
         let id = Pid::from_raw(i32::try_from(process.id())?);
         self.started.push(process);
         Ok(id)
+    }
+
+    /// Asks all programs to end, and waits for it: what they write at their end is there then.
+    pub(crate) fn let_end(&mut self, limit: Duration) -> anyhow::Result<()> {
+        for process in &mut self.started {
+            process.terminate()?;
+        }
+        for process in &mut self.started {
+            let name = process.name().to_owned();
+            ensure!(process.wait(limit).is_some(), "{name} does not end");
+        }
+        Ok(())
     }
 
     /// The path without proxies.

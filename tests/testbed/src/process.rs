@@ -4,6 +4,8 @@ use std::{
     fs::{self, File},
     path::{Path, PathBuf},
     process::{Child, Command, ExitStatus, Stdio},
+    thread,
+    time::{Duration, Instant},
 };
 
 use anyhow::Context;
@@ -69,6 +71,18 @@ impl Process {
     pub fn terminate(&mut self) -> std::io::Result<()> {
         let pid = i32::try_from(self.child.id()).map_err(std::io::Error::other)?;
         Ok(kill(Pid::from_raw(pid), Signal::SIGTERM)?)
+    }
+
+    /// How it ended, if it has or does within that time.
+    pub fn wait(&mut self, limit: Duration) -> Option<ExitStatus> {
+        let begin = Instant::now();
+        loop {
+            let ended = self.ended();
+            if ended.is_some() || begin.elapsed() >= limit {
+                return ended;
+            }
+            thread::sleep(Duration::from_millis(20));
+        }
     }
 
     /// Ends it at once, as `kill -9`.
