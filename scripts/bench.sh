@@ -7,6 +7,7 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 source scripts/prerequisites.sh
 source scripts/envoy.sh
+source scripts/node-proxy.sh
 command -v taskset >/dev/null || { echo "taskset is missing. On Debian: apt-get install util-linux"; exit 1; }
 
 export CARGO_TARGET_DIR=${CARGO_TARGET_DIR:-${XDG_CACHE_HOME:-$HOME/.cache}/heddle/target}
@@ -37,10 +38,18 @@ for name in haproxy nginx; do
 done
 
 echo "== building Heddle (the first time takes some minutes)"
-# As it is shipped.
-profile=dist
-[ -z "$smoke" ] || profile=dev
-cargo build --profile "$profile" --locked -p heddle-control-plane -p heddle-node-proxy -p heddle-bench
+if [ -n "$smoke" ]; then
+  programs=$CARGO_TARGET_DIR/debug
+  cargo build --locked -p heddle-control-plane -p heddle-node-proxy -p heddle-bench
+else
+  # As they are shipped.
+  programs=$CARGO_TARGET_DIR/bench-programs
+  cargo build --profile dist --locked -p heddle-control-plane -p heddle-bench
+  profile=$(profile_flags "$CARGO_TARGET_DIR/profiles")
+  build_node_proxy $profile
+  mkdir -p "$programs"
+  ln -f "$CARGO_TARGET_DIR"/dist/heddle-{control-plane,bench} "$CARGO_TARGET_DIR/$host/dist/heddle-node-proxy" "$programs"
+fi
 
 if program=$(envoy); then
   peers+=(--envoy "$program")
@@ -52,13 +61,13 @@ revision=$(git describe --always --dirty 2>/dev/null || echo unknown)
 out=$CARGO_TARGET_DIR/bench
 if [ -n "$smoke" ]; then
   start=$SECONDS
-  BENCH_ROUNDS=1 BENCH_SECONDS=0.2 "$CARGO_TARGET_DIR/debug/heddle-bench" --out "$out-smoke" --revision "$revision" "${peers[@]}" "$@"
+  BENCH_ROUNDS=1 BENCH_SECONDS=0.2 "$programs/heddle-bench" --let-end --out "$out-smoke" --revision "$revision" "${peers[@]}" "$@"
   echo "The figures above are of unoptimised programs, for a moment each: none of them means anything, bars included."
   echo "Ran 1 test in $((SECONDS - start))s"
   exit
 fi
 echo "== measuring"
-"$CARGO_TARGET_DIR/dist/heddle-bench" --out "$out" --revision "$revision" --baseline "$PWD/docs/performance/baseline.json" "${peers[@]}" "$@"
+"$programs/heddle-bench" --out "$out" --revision "$revision" --baseline "$PWD/docs/performance/baseline.json" "${peers[@]}" "$@"
 if [ -n "$save" ]; then
   mkdir -p docs/performance
   cp "$out/bench.md" docs/performance/report.md

@@ -4,6 +4,8 @@
 # --check makes it twice, compares, and runs the programs in the image alone; --test runs the tests of the image writer. images/README.md says how.
 set -euo pipefail
 cd "$(dirname "$0")/.."
+command -v cargo >/dev/null || { echo "images: cargo is missing: install Rust from https://rustup.rs" >&2; exit 1; }
+source scripts/node-proxy.sh
 export PATH="$PATH:/usr/sbin:/sbin" PYTHONDONTWRITEBYTECODE=1
 target=${CARGO_TARGET_DIR:-${XDG_CACHE_HOME:-$HOME/.cache}/heddle/target}
 profile=release out= check=
@@ -42,9 +44,7 @@ if [ ${#missing[@]} -gt 0 ]; then
     fail "these are missing: ${missing[*]}. On Debian: sudo apt-get install ${missing[*]}"
   fi
 fi
-command -v cargo >/dev/null || fail "cargo is missing: install Rust from https://rustup.rs"
 
-host=$(rustc -vV | sed -n 's/^host: //p')
 version=$(sed -n '/^\[workspace.package\]/,/^\[/s/^version = "\(.*\)"/\1/p' Cargo.toml)
 source=$(sed -n '/^\[workspace.package\]/,/^\[/s/^repository = "\(.*\)"/\1/p' Cargo.toml)
 case $out in
@@ -68,15 +68,19 @@ build() (
 # Panics and debugging information name source files: in a release by paths that do not depend on where checkout, registry and target folder lie.
 # Such a build has a target folder of its own, and is told its target, so that these flags are not those of macros and build scripts.
 build_release() {
-  local cargo=${CARGO_HOME:-$HOME/.cargo} rust path flags=(-Ctarget-feature=+crt-static) cflags=
+  local cargo=${CARGO_HOME:-$HOME/.cargo} rust path flags=(-Ctarget-feature=+crt-static) cflags= others=()
   rust=$(rustc --print sysroot)/lib/rustlib/src/rust=/rustc/$(rustc -vV | sed -n 's/^commit-hash: //p')
   for path in "$1=/heddle" "$cargo=/cargo" "$2=/target"; do
     flags+=("--remap-path-prefix=$path")
     cflags+=" -ffile-prefix-map=$path"
   done
   flags+=("--remap-path-prefix=$rust")
-  CARGO_ENCODED_RUSTFLAGS=$(IFS=$'\x1f'; echo "${flags[*]}") CFLAGS=$cflags CXXFLAGS=$cflags \
-    cargo build --locked --quiet --profile dist --target "$host" "${programs[@]/#/--package=}" --bins >&2
+  export CFLAGS=$cflags CXXFLAGS=$cflags
+  for program in "${programs[@]}"; do
+    [ "$program" = heddle-node-proxy ] || others+=("--package=$program")
+  done
+  CARGO_ENCODED_RUSTFLAGS=$(IFS=$'\x1f'; echo "${flags[*]}") cargo build --locked --quiet --profile dist --target "$host" "${others[@]}" --bins >&2
+  build_node_proxy "${flags[@]}" $(profile_flags "$2/profiles") >&2
   for program in "${programs[@]}"; do
     strip -o "$work/programs/$program" "$2/$host/dist/$program"
     is_static "$work/programs/$program" || fail "$program is not static"
