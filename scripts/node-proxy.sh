@@ -21,10 +21,13 @@ profile_flags() {
   }
   [ "$(profile_basis)" = "$(grep -m 2 '^# ' $profile_text)" ] ||
     echo "== $profile_text was taken of other versions, so that it helps less: scripts/profile.sh takes a new one" >&2
-  # Named by its content: cargo builds anew when flags change, not when a file does that they name.
+  # Named by its content, and written once: a file that is newer than what was built by it asks for all of it to be built anew.
   compiled=$1/$(sha256sum <$profile_text | cut -c1-16).profdata
-  mkdir -p "$1"
-  "$tool" merge --output "$compiled" $profile_text
+  if [ ! -e "$compiled" ]; then
+    mkdir -p "$1"
+    "$tool" merge --output "$compiled.new" $profile_text
+    mv "$compiled.new" "$compiled"
+  fi
   echo "-Cprofile-use=$compiled"
 }
 
