@@ -168,7 +168,7 @@ class Disturbed(unittest.TestCase):
         for kind, load in (("kept", kept), ("new", new)):
             tally = load.end()
             say(f"{name}: {took:.0f} s, {kind} connections: {tally.ok} answered, {tally.failed} lost")
-            self.assertEqual(tally.failed, 0, tally.errors)
+            self.assertEqual(tally.failed, 0, f"{tally.errors}\n{mesh.refusals()}" if tally.failed else "")
 
     def test_1_both_deployments_are_restarted(self) -> None:
         self.lossless("restart", lambda: mesh.roll(SHOP, "deployment/cart-v1", "deployment/cart-v2"))

@@ -96,6 +96,16 @@ def pods(namespace: str, selector: str = "") -> list[dict]:
     return [pod for pod in found if "deletionTimestamp" not in pod["metadata"]]
 
 
+def refusals() -> str:
+    """The last lines in which node proxies say whose request they answered with a 5xx, and why."""
+    found = []
+    for pod in pods(NAMESPACE, "app.kubernetes.io/component=node-proxy"):
+        name = pod["metadata"]["name"]
+        lines = kubectl("-n", NAMESPACE, "logs", name).splitlines()
+        found += [f"{name}: {line}" for line in lines if " access: " in line and " status=5" in line][-10:]
+    return "\n".join(found)
+
+
 def rolled_out(namespace: str, *workloads: str, seconds: int = 120) -> None:
     for workload in workloads:
         kubectl("-n", namespace, "rollout", "status", workload, f"--timeout={seconds}s")
