@@ -68,6 +68,8 @@ impl Site {
             started: Vec::new(),
             shown: Shown::default(),
         };
+        // Single proxies, their clients and servers are here.
+        set_tcp("tcp_congestion_control", CONGESTION_CONTROL)?;
         for pod in site.bed.pods() {
             let netns = site.netns(&pod.namespace, &pod.name)?;
             netns.run(set_up_tcp)??;
@@ -167,18 +169,21 @@ impl Site {
     }
 }
 
-/// Of the network namespace that the thread is in: congestion control as Linux comes with it, whatever this machine has, and leave to open
-/// thousands of connections a second (a port is free again a second after its connection was closed, and not a minute).
+/// As Linux comes with it, whatever this machine has.
+const CONGESTION_CONTROL: &str = "cubic";
+
+/// Of a pod's network namespace, in which the thread is: congestion control, and leave to open thousands of connections a second (a port is free
+/// again a second after its connection was closed, and not a minute).
 fn set_up_tcp() -> anyhow::Result<()> {
-    for (name, value) in [
-        ("tcp_congestion_control", "cubic"),
-        ("tcp_tw_reuse", "1"),
-        ("ip_local_port_range", "20000 65535"),
-    ] {
-        let path = Path::new("/proc/sys/net/ipv4").join(name);
-        std::fs::write(&path, value).with_context(|| format!("{}: not set", path.display()))?;
-    }
-    Ok(())
+    set_tcp("tcp_congestion_control", CONGESTION_CONTROL)?;
+    set_tcp("tcp_tw_reuse", "1")?;
+    set_tcp("ip_local_port_range", "20000 65535")
+}
+
+/// Of the network namespace that the thread is in.
+fn set_tcp(name: &str, value: &str) -> anyhow::Result<()> {
+    let path = Path::new("/proc/sys/net/ipv4").join(name);
+    std::fs::write(&path, value).with_context(|| format!("{}: not set", path.display()))
 }
 
 fn pod(namespace: &str, name: &str, node: &str, address: [u8; 4]) -> Pod {
