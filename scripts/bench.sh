@@ -44,11 +44,9 @@ if [ -n "$smoke" ]; then
 else
   # As they are shipped.
   programs=$CARGO_TARGET_DIR/bench-programs
-  cargo build --profile dist --locked -p heddle-control-plane -p heddle-bench
   profile=$(profile_flags "$CARGO_TARGET_DIR/profiles")
   build_node_proxy $profile
-  mkdir -p "$programs"
-  ln -f "$CARGO_TARGET_DIR"/dist/heddle-{control-plane,bench} "$CARGO_TARGET_DIR/$host/dist/heddle-node-proxy" "$programs"
+  bench_programs "$programs" "$CARGO_TARGET_DIR/$host/dist/heddle-node-proxy"
 fi
 
 if program=$(envoy); then

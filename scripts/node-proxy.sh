@@ -11,6 +11,13 @@ build_node_proxy() {
     cargo build --locked --profile dist --target "$host" --package heddle-node-proxy --bin heddle-node-proxy
 }
 
+# bench_programs FOLDER NODE_PROXY: puts that node proxy into the folder, with all that the bench needs beside it, built as it is shipped.
+bench_programs() {
+  cargo build --locked --profile dist --package heddle-control-plane --package heddle-bench
+  mkdir -p "$1"
+  ln -f "$CARGO_TARGET_DIR"/dist/heddle-{control-plane,bench} "$2" "$1"
+}
+
 # profile_flags FOLDER: prints the flag by which rustc uses the profile, whose compiled form is put into the folder. Prints nothing, and says why, if
 # there is nothing that compiles it: the program is the same then, only slower.
 profile_flags() {

@@ -10,11 +10,9 @@ export CARGO_TARGET_DIR=${CARGO_TARGET_DIR:-${XDG_CACHE_HOME:-$HOME/.cache}/hedd
 tool=$(llvm_profdata) || { echo "llvm-profdata is missing: rustup component add llvm-tools"; exit 1; }
 
 echo "== building Heddle (the first time takes some minutes)"
-cargo build --profile dist --locked -p heddle-control-plane -p heddle-bench
 (export CARGO_TARGET_DIR=$CARGO_TARGET_DIR/profiling && build_node_proxy -Cprofile-generate)
 programs=$CARGO_TARGET_DIR/profiling/programs
-mkdir -p "$programs"
-ln -f "$CARGO_TARGET_DIR"/dist/heddle-{control-plane,bench} "$CARGO_TARGET_DIR/profiling/$host/dist/heddle-node-proxy" "$programs"
+bench_programs "$programs" "$CARGO_TARGET_DIR/profiling/$host/dist/heddle-node-proxy"
 
 echo "== counting"
 work=$(mktemp -d)

@@ -132,15 +132,9 @@ impl Mesh {
             return Ok(());
         };
         former.terminate()?;
-        let begin = Instant::now();
-        while former.ended().is_none() {
-            if begin.elapsed() > LONG {
-                bail!(
-                    "{node}: the former proxy does not end\n{}",
-                    tail(&former.log())
-                );
-            }
-            std::thread::sleep(Duration::from_millis(20));
+        if former.wait(LONG).is_none() {
+            let log = tail(&former.log());
+            bail!("{node}: the former proxy does not end\n{log}");
         }
         Ok(())
     }

@@ -218,15 +218,8 @@ fn said(proxy: &mut Process, words: &str) -> anyhow::Result<()> {
 }
 
 fn ends(proxy: &mut Process) -> anyhow::Result<()> {
-    let begun = Instant::now();
-    while proxy.ended().is_none() {
-        anyhow::ensure!(
-            begun.elapsed() < PATIENCE,
-            "it does not end\n{}",
-            proxy.log()
-        );
-        thread::sleep(Duration::from_millis(5));
-    }
+    let end = proxy.wait(PATIENCE);
+    anyhow::ensure!(end.is_some(), "it does not end\n{}", proxy.log());
     Ok(())
 }
 
