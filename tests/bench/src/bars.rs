@@ -6,6 +6,7 @@ use crate::{
     memory::Resident,
     report::Row,
     single::HAPROXY_PATH,
+    site::{AS_ENVOY, AS_HEDDLE},
 };
 
 /// CPU for each unit of work in one row over that in another: what, case and path of both, and the most that is wished for.
@@ -74,9 +75,9 @@ const BARS: &[Bar] = &[
     ),
 ];
 
-/// The 99th percentile of latency at half of each one's limit. It is of the whole way, of which client and server have a part too.
+/// What the proxies add to the 99th percentile of latency at half of their limit: what it is through them less what it is without them at the same rate.
 const P99_BAR: (&str, &str, f64) = (
-    "mesh, HTTP/1.1, p99 at half of the limit, beside two Envoys",
+    "mesh, HTTP/1.1, p99 added at half of the limit, beside two Envoys",
     "mesh-l7-at-50",
     0.5,
 );
@@ -115,13 +116,19 @@ pub(crate) fn markdown(rows: &[Row], memory: &[Resident]) -> String {
     }
     let (what, case, most) = P99_BAR;
     let p99 = |path| Some(rows.iter().find(|row| row.is_of(case, path))?.p99_ms.median);
-    let measured = p99(HEDDLE_PATH).zip(p99(ENVOY_PATH));
-    text += &line(what, measured.map(|(own, other)| own / other), most);
+    let added = |path, control| Some(p99(path)? - p99(control)?);
+    let measured = added(HEDDLE_PATH, AS_HEDDLE).zip(added(ENVOY_PATH, AS_ENVOY));
+    text += &line(what, measured.and_then(of_added), most);
     let own = memory.iter().find(|memory| memory.path == HEDDLE_PATH);
     for (what, value, most) in MEMORY_BARS {
         text += &line(what, own.map(value).filter(|value| value.is_finite()), most);
     }
     text
+}
+
+/// A ratio of what was added; `None` if that of the other one is lost in noise.
+fn of_added((own, other): (f64, f64)) -> Option<f64> {
+    (other > 0.0).then_some(own.max(0.0) / other)
 }
 
 fn line(what: &str, measured: Option<f64>, most: f64) -> String {
@@ -136,6 +143,13 @@ fn line(what: &str, measured: Option<f64>, most: f64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn nothing_added_is_no_less_than_nothing_and_nothing_beside_nothing_is_no_ratio() {
+        assert_eq!(of_added((1.0, 4.0)), Some(0.25));
+        assert_eq!(of_added((-0.1, 4.0)), Some(0.0));
+        assert_eq!(of_added((1.0, 0.0)), None);
+    }
 
     #[test]
     fn a_bar_is_met_up_to_its_limit_and_missed_beyond_it() {

@@ -26,7 +26,7 @@ pub(crate) struct Case {
     pub(crate) reuse: Connections,
     /// Exchanges a second over all clients; `None`: each client sends the next as soon as it has the answer.
     pub(crate) rate: Option<Rate>,
-    /// Whether the path without proxies is measured too. At full speed it is bound by client and server, which tells nothing.
+    /// Whether the path without proxies, where there is one, is measured too. At full speed it is bound by client and server, which tells nothing.
     pub(crate) with_control: bool,
 }
 
@@ -35,7 +35,7 @@ pub(crate) struct Case {
 pub(crate) enum Rate {
     /// The same for all paths.
     Fixed(f64),
-    /// So much of what the path itself reached in this round in the case of that name, which has no rate.
+    /// So much of what the path (a control: the one that it is the control of) reached in this round in the case of that name, which has no rate.
     Share { of: &'static str, share: f64 },
 }
 
@@ -57,6 +57,7 @@ impl Case {
             }),
             name,
             title,
+            with_control: true,
             ..self
         }
     }

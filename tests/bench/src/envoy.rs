@@ -79,6 +79,7 @@ impl Envoys {
             .into(),
             tls: None,
             proxies: self.proxies.clone(),
+            limit_of: None,
         };
         let one = |name, port| MeasuredPath {
             name,
@@ -87,6 +88,7 @@ impl Envoys {
             doors: [(Door::SameNode, (CLIENTS_NODE_ADDRESS, port).into())].into(),
             tls: None,
             proxies: vec![self.node],
+            limit_of: None,
         };
         let plain = one(NODE_ENVOY_PATH, NODE_PORT);
         let encrypted = one(TLS_NODE_ENVOY_PATH, TLS_NODE_PORT);

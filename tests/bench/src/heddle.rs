@@ -85,6 +85,7 @@ impl Mesh {
             .into(),
             tls: None,
             proxies: self.proxies.clone(),
+            limit_of: None,
         };
         let reading = MeasuredPath {
             name: READING_PATH,
@@ -93,6 +94,7 @@ impl Mesh {
             doors: [(Door::MeshHttp, SocketAddr::from((READING_SERVICE, 80)))].into(),
             tls: None,
             proxies: self.proxies.clone(),
+            limit_of: None,
         };
         let near = MeasuredPath {
             name: HEDDLE_PATH,
@@ -101,6 +103,7 @@ impl Mesh {
             doors: [(Door::SameNode, SocketAddr::from((NEAR_SERVICE, 80)))].into(),
             tls: None,
             proxies: self.proxies[..1].to_vec(),
+            limit_of: None,
         };
         Ok([plain, reading, near])
     }

@@ -69,10 +69,14 @@ pub(crate) struct Machine {
     load_before: String,
     core_of_proxies: usize,
     core_of_others: usize,
+    /// Whether cores that wait are kept from going to sleep.
+    is_kept_awake: bool,
+    /// TCP's, in the network namespace of the thread that reads.
+    congestion_control: String,
 }
 
 impl Machine {
-    pub(crate) fn read(cores: &Cores) -> Self {
+    pub(crate) fn read(cores: &Cores, is_kept_awake: bool) -> Self {
         let cpuinfo = fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
         let meminfo = fs::read_to_string("/proc/meminfo").unwrap_or_default();
         let memory = field(&meminfo, "MemTotal").and_then(|value| {
@@ -93,6 +97,9 @@ impl Machine {
             load_before: load_average(),
             core_of_proxies: cores.proxies,
             core_of_others: cores.others,
+            is_kept_awake,
+            congestion_control: fs::read_to_string("/proc/sys/net/ipv4/tcp_congestion_control")
+                .map_or_else(|_| "unknown".to_owned(), |name| name.trim().to_owned()),
         }
     }
 }
@@ -101,13 +108,19 @@ impl fmt::Display for Machine {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(
             f,
-            "{}, {} cores, {} GB, Linux {}; proxies on core {}, clients and servers on core {}; load before the run {}",
+            "{}, {} cores, {} GB, Linux {}, {}; proxies on core {}, clients and servers on core {}, {}; load before the run {}",
             self.cpu,
             self.cores,
             self.memory_gb,
             self.kernel,
+            self.congestion_control,
             self.core_of_proxies,
             self.core_of_others,
+            if self.is_kept_awake {
+                "kept awake while they wait"
+            } else {
+                "which may sleep while they wait"
+            },
             self.load_before
         )
     }

@@ -9,6 +9,7 @@
 //! this process, which is client and server of all of them, has another. What is told is the proxies' CPU time for each unit of
 //! work, from the kernel's own counters. It judges nothing: no figure makes it fail, only a path that is not what it claims to be does.
 
+mod awake;
 mod bars;
 mod baseline;
 mod cases;
@@ -41,6 +42,7 @@ use anyhow::Context;
 use clap::Parser;
 
 use crate::{
+    awake::Awake,
     baseline::Baseline,
     cases::Case,
     envoy::Envoys,
@@ -50,7 +52,7 @@ use crate::{
     report::{Found, Report},
     rounds::Plan,
     single::{Peers, Single},
-    site::Site,
+    site::{CONTROLS, Site},
 };
 
 /// Measures Heddle beside its peers.
@@ -124,10 +126,11 @@ fn inside(arguments: &Arguments) -> anyhow::Result<()> {
     let cores = Cores::choose()?;
     // All that is started from here on inherits it; the proxies are put elsewhere.
     cores.keep_this_process_off_the_proxies()?;
-    let machine = Machine::read(&cores);
-    eprintln!("{machine}");
     let cases = cases::chosen(&arguments.cases)?;
     let mut site = Site::build()?;
+    let awake = Awake::keep();
+    let machine = Machine::read(&cores, awake.is_some());
+    eprintln!("{machine}");
     let running = Running::start(&mut site, arguments, &cases, &cores)?;
     for path in &running.paths {
         path.check().with_context(|| {
@@ -194,7 +197,9 @@ impl Running {
             if let Some(program) = &peers.envoy {
                 paths.extend(Envoys::start(site, program, cores)?.paths(site)?);
             }
-            paths.push(site.direct()?);
+            for (name, limit_of) in CONTROLS {
+                paths.push(site.direct(name, limit_of)?);
+            }
         }
         Ok(Self {
             paths,

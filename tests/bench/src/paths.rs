@@ -14,7 +14,7 @@ use nix::unistd::Pid;
 use rustls::HandshakeKind;
 
 use crate::{
-    cases::Door,
+    cases::{Case, Door},
     engine,
     policy::FORBIDDEN,
     tls,
@@ -35,6 +35,8 @@ pub(crate) struct MeasuredPath {
     pub(crate) tls: Option<tls::Clients>,
     /// All proxies on it; none on the direct path.
     pub(crate) proxies: Vec<Pid>,
+    /// Whose limit its shares are of; `None`: its own. A direct path is asked for as much as the one that it is the control of.
+    pub(crate) limit_of: Option<&'static str>,
 }
 
 /// From the start of the proxies until their doors answer.
@@ -45,6 +47,14 @@ const PATIENCE_ONCE: Duration = Duration::from_secs(5);
 const MARK: &str = "heddle-bench-marker-4c1f";
 
 impl MeasuredPath {
+    /// Where the clients of a case go in; `None`: the case is not for this path.
+    pub(crate) fn door_for(&self, case: &Case) -> Option<SocketAddr> {
+        let is_control = self.proxies.is_empty();
+        let is_wanted =
+            !is_control || case.with_control && case.base().is_some() == self.limit_of.is_some();
+        self.doors.get(&case.door).copied().filter(|_| is_wanted)
+    }
+
     /// Runs something where the clients are.
     pub(crate) fn as_client<T>(&self, work: impl FnOnce() -> T) -> anyhow::Result<T> {
         match &self.client {

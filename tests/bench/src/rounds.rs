@@ -53,12 +53,9 @@ pub(crate) fn run(plan: &Plan, paths: &[MeasuredPath]) -> anyhow::Result<Vec<Mea
     for round in 1..=plan.rounds {
         for case in &plan.cases {
             for path in paths {
-                let Some(target) = path.doors.get(&case.door).copied() else {
+                let Some(target) = path.door_for(case) else {
                     continue;
                 };
-                if path.proxies.is_empty() && !case.with_control {
-                    continue;
-                }
                 let pace = pace(case, path, &limits)?;
                 let measured = measure(case, path, target, round, plan, pace)
                     .with_context(|| format!("{} on {}", case.name, path.name))?;
@@ -81,7 +78,7 @@ fn pace(case: &Case, path: &MeasuredPath, limits: &Limits) -> anyhow::Result<Pac
         None => Pace::Full,
         Some(Rate::Fixed(rate)) => Pace::Rate(rate),
         Some(Rate::Share { of, share }) => {
-            let limit = limits.get(&(of, path.name));
+            let limit = limits.get(&(of, path.limit_of.unwrap_or(path.name)));
             let limit = limit.with_context(|| format!("{of} was not measured before"))?;
             Pace::Rate((limit * share).max(1.0))
         }

@@ -7,7 +7,10 @@ use heddle_redirect::Netns;
 use heddle_testbed::{NETNS_FOLDER, Node, Pod, Process, Testbed};
 use nix::unistd::Pid;
 
-use crate::{cases::Door, machine::Cores, paths::MeasuredPath, server, shown::Shown};
+use crate::{
+    cases::Door, envoy::ENVOY_PATH, heddle::HEDDLE_PATH, machine::Cores, paths::MeasuredPath,
+    server, shown::Shown,
+};
 
 /// Where all files of a run lie: a file system of its own that vanishes with it.
 pub(crate) const FOLDER: &str = "/run/heddle-bench";
@@ -32,6 +35,15 @@ const NEAR: &str = "near-server";
 pub(crate) const NEAR_ENVOY: [u8; 4] = [10, 244, 1, 15];
 /// The address of the clients' node.
 pub(crate) const CLIENTS_NODE_ADDRESS: [u8; 4] = [172, 18, 0, 11];
+
+/// The direct path, under a name for each of the rates that it is asked at: as it is in all paths, as it is in Heddle's and Envoy's shares of their limits.
+pub(crate) const CONTROLS: [(&str, Option<&str>); 3] = [
+    ("direct", None),
+    (AS_HEDDLE, Some(HEDDLE_PATH)),
+    (AS_ENVOY, Some(ENVOY_PATH)),
+];
+pub(crate) const AS_HEDDLE: &str = "direct, as often as Heddle";
+pub(crate) const AS_ENVOY: &str = "direct, as often as Envoy";
 
 /// The testbed with its pods, and the proxies in it.
 pub(crate) struct Site {
@@ -69,7 +81,7 @@ impl Site {
             shown: Shown::default(),
         };
         // Single proxies, their clients and servers are here.
-        set_tcp("tcp_congestion_control", CONGESTION_CONTROL)?;
+        set_congestion_control()?;
         for pod in site.bed.pods() {
             let netns = site.netns(&pod.namespace, &pod.name)?;
             netns.run(set_up_tcp)??;
@@ -140,11 +152,15 @@ impl Site {
         Ok(())
     }
 
-    /// The path without proxies.
-    pub(crate) fn direct(&self) -> anyhow::Result<MeasuredPath> {
+    /// The path without proxies, which is the control of the others: at the rates that all have, or at those of one of them.
+    pub(crate) fn direct(
+        &self,
+        name: &'static str,
+        limit_of: Option<&'static str>,
+    ) -> anyhow::Result<MeasuredPath> {
         let server = [10, 244, 2, 12];
         Ok(MeasuredPath {
-            name: "direct",
+            name,
             version: String::new(),
             client: Some(self.netns(DIRECT, "client")?),
             doors: [
@@ -154,6 +170,7 @@ impl Site {
             .into(),
             tls: None,
             proxies: Vec::new(),
+            limit_of,
         })
     }
 
@@ -169,13 +186,17 @@ impl Site {
     }
 }
 
-/// As Linux comes with it, whatever this machine has.
-const CONGESTION_CONTROL: &str = "cubic";
+/// As Linux comes with it, whatever this machine has; where a network namespace may not choose that (`tcp_allowed_congestion_control`), the one that all may,
+/// which is no other where nothing is lost.
+fn set_congestion_control() -> anyhow::Result<()> {
+    let set = |name| set_tcp("tcp_congestion_control", name);
+    set("cubic").or_else(|_| set("reno"))
+}
 
 /// Of a pod's network namespace, in which the thread is: congestion control, and leave to open thousands of connections a second (a port is free
 /// again a second after its connection was closed, and not a minute).
 fn set_up_tcp() -> anyhow::Result<()> {
-    set_tcp("tcp_congestion_control", CONGESTION_CONTROL)?;
+    set_congestion_control()?;
     set_tcp("tcp_tw_reuse", "1")?;
     set_tcp("ip_local_port_range", "20000 65535")
 }

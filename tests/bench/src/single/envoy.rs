@@ -32,5 +32,6 @@ pub(super) fn start(
         doors: ports.doors(doors),
         tls: Some(start.certificate.clients.clone()),
         proxies: vec![site.start(&format!("single-envoy-{}", doors.len()), command)?],
+        limit_of: None,
     })
 }

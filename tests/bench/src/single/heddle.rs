@@ -59,5 +59,6 @@ pub(super) fn start(
         doors: ports.doors(doors),
         tls: Some(start.certificate.clients.clone()),
         proxies: vec![site.start(&format!("single-heddle-{}", doors.len()), command)?],
+        limit_of: None,
     })
 }

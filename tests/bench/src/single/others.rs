@@ -72,6 +72,7 @@ fn path(
         doors,
         tls: Some(start.certificate.clients.clone()),
         proxies: vec![pid],
+        limit_of: None,
     }
 }
 
