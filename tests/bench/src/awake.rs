@@ -2,9 +2,8 @@
 
 use std::{fs::File, io::Write};
 
-/// While it lives, no core of this machine sleeps: what waits is awake at once, and whoever wakes it has no interrupt to send. On bare metal this spares
-/// some microseconds for each waking, in a virtual machine, whose hypervisor does both, a hundred and more: without it a rate below the limit measures
-/// the hypervisor.
+/// While it lives, no core of this machine sleeps: what waits is awake at once, and whoever wakes it has no interrupt to send. In a virtual machine,
+/// whose hypervisor does both, this is much: a timer was late by 40 us (p99 154) where cores slept, by 23 (p99 32) where they did not.
 ///
 /// By the kernel's interface for quality of service (Documentation/power/pm_qos_interface.rst), as `tuned`'s profiles for low latency do it.
 pub(crate) struct Awake {

@@ -198,7 +198,10 @@ impl Running {
                 paths.extend(Envoys::start(site, program, cores)?.paths(site)?);
             }
             for (name, limit_of) in CONTROLS {
-                paths.push(site.direct(name, limit_of)?);
+                // A peer that is missing has no limit.
+                if limit_of.is_none_or(|of| paths.iter().any(|path| path.name == of)) {
+                    paths.push(site.direct(name, limit_of)?);
+                }
             }
         }
         Ok(Self {
