@@ -211,3 +211,38 @@ fn is_not_found(error: &anyhow::Error) -> bool {
         .iter()
         .any(|refusal| text.starts_with(refusal))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cases;
+
+    fn path(limit_of: Option<&'static str>, proxies: Vec<Pid>) -> MeasuredPath {
+        MeasuredPath {
+            name: "one",
+            version: String::new(),
+            client: None,
+            doors: [(Door::MeshHttp, SocketAddr::from(([127, 0, 0, 1], 1)))].into(),
+            tls: None,
+            proxies,
+            limit_of,
+        }
+    }
+
+    #[test]
+    fn a_control_is_asked_at_the_rates_that_it_stands_for_and_never_at_full_speed() {
+        let case = |name: &str| {
+            let cases = cases::chosen(&[name.to_owned()]).unwrap();
+            *cases.iter().find(|case| case.name == name).unwrap()
+        };
+        let asked = |path: &MeasuredPath| {
+            ["mesh-l7", "mesh-l7-paced", "mesh-l7-at-50", "mesh-l4"]
+                .map(|name| path.door_for(&case(name)).is_some())
+        };
+        let proxied = path(None, vec![Pid::this()]);
+        assert_eq!(asked(&proxied), [true, true, true, false]);
+        assert_eq!(asked(&path(None, vec![])), [false, true, false, false]);
+        let beside = path(Some("another"), vec![]);
+        assert_eq!(asked(&beside), [false, false, true, false]);
+    }
+}
