@@ -10,8 +10,13 @@ use rustls::{
     crypto::cipher::{Iv, NONCE_LEN},
 };
 
+use crate::payload::Payload;
+
 /// The tag of all three algorithms, in bytes.
 pub(crate) const TAG: usize = 16;
+
+/// So many bytes are encrypted from where they lie; fewer are cheaper to copy than the two steps that this takes.
+const MUCH: usize = 1 << 10;
 
 /// A key for one direction.
 #[derive(Debug)]
@@ -76,30 +81,78 @@ impl Aead {
         Ok((key, iv))
     }
 
-    /// Encrypts `bytes` in place and appends the tag. `nonce` must never have been used with this key.
+    /// Encrypts `payload` and behind it `kind` into `out`, which has room for them and the tag to the byte. `nonce` must never have been used
+    /// with this key.
     pub(crate) fn seal(
         &self,
         nonce: [u8; NONCE_LEN],
         header: [u8; 5],
-        out: &mut Vec<u8>,
-        begin: usize,
+        payload: &Payload<'_>,
+        kind: u8,
+        out: &mut [u8],
     ) -> Result<(), Error> {
-        let bytes = &mut out[begin..];
+        match (self, payload.in_one_place()) {
+            // From where it lies: much would have to be moved before.
+            (Self::AwsLc(key), Some(bytes)) if bytes.len() >= MUCH => {
+                let nonce = aws_lc::Nonce::assume_unique_for_key(nonce);
+                let header = aws_lc::Aad::from(header);
+                let (text, end) = out.split_at_mut(bytes.len());
+                key.seal_out_of_place_scatter(nonce, header, bytes, text, &[kind], end)
+                    .map_err(|_| Error::EncryptError)
+            }
+            _ => {
+                let (bytes, tag) = out.split_at_mut(payload.len() + 1);
+                payload.copy_to(&mut bytes[..payload.len()]);
+                bytes[payload.len()] = kind;
+                self.seal_in_place(nonce, header, bytes, tag)
+            }
+        }
+    }
+
+    fn seal_in_place(
+        &self,
+        nonce: [u8; NONCE_LEN],
+        header: [u8; 5],
+        bytes: &mut [u8],
+        tag: &mut [u8],
+    ) -> Result<(), Error> {
         match self {
             Self::AwsLc(key) => {
                 let nonce = aws_lc::Nonce::assume_unique_for_key(nonce);
                 let header = aws_lc::Aad::from(header);
-                let tag = key.seal_in_place_separate_tag(nonce, header, bytes);
-                out.extend_from_slice(tag.map_err(|_| Error::EncryptError)?.as_ref());
+                let sealed = key.seal_in_place_separate_tag(nonce, header, bytes);
+                tag.copy_from_slice(sealed.map_err(|_| Error::EncryptError)?.as_ref());
             }
             Self::Ring(key) => {
                 let nonce = ring_aead::Nonce::assume_unique_for_key(nonce);
                 let header = ring_aead::Aad::from(header);
-                let tag = key.seal_in_place_separate_tag(nonce, header, bytes);
-                out.extend_from_slice(tag.map_err(|_| Error::EncryptError)?.as_ref());
+                let sealed = key.seal_in_place_separate_tag(nonce, header, bytes);
+                tag.copy_from_slice(sealed.map_err(|_| Error::EncryptError)?.as_ref());
             }
         }
         Ok(())
+    }
+
+    /// Whether [`Self::open_into`] is there, and worth its while for so many bytes.
+    pub(crate) fn opens_elsewhere(&self, length: usize) -> bool {
+        matches!(self, Self::AwsLc(_)) && length >= MUCH
+    }
+
+    /// Decrypts `record` into `out`, which has room for all of it but the tag, to the byte.
+    pub(crate) fn open_into(
+        &self,
+        nonce: [u8; NONCE_LEN],
+        header: [u8; 5],
+        record: &[u8],
+        out: &mut [u8],
+    ) -> Result<(), Error> {
+        let Self::AwsLc(key) = self else {
+            return Err(Error::General("this library opens in place".to_owned()));
+        };
+        let (text, tag) = record.split_at(out.len());
+        let nonce = aws_lc::Nonce::assume_unique_for_key(nonce);
+        key.open_separate_gather(nonce, aws_lc::Aad::from(header), text, tag, out)
+            .map_err(|_| Error::DecryptError)
     }
 
     /// Decrypts in place, and tells how many bytes `record` begins with that mean something.

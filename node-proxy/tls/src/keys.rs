@@ -5,12 +5,16 @@ use std::fmt;
 use rustls::{
     ConnectionTrafficSecrets, ContentType, Error, PeerMisbehaved, Tls13CipherSuite,
     client::ClientConnectionData,
-    crypto::cipher::{Iv, NONCE_LEN, Nonce, OutboundChunks, make_tls13_aad},
+    crypto::cipher::{Iv, NONCE_LEN, Nonce, make_tls13_aad},
     kernel::KernelConnection,
     server::ServerConnectionData,
 };
 
-use crate::aead::{Aead, Library, TAG};
+use crate::{
+    aead::{Aead, Library, TAG},
+    payload::Payload,
+    records::Records,
+};
 
 /// What a record begins with: kind, version, length.
 pub(crate) const HEADER: usize = 5;
@@ -156,20 +160,21 @@ impl Sealer {
     pub(crate) fn seal(
         &mut self,
         kind: ContentType,
-        payload: &OutboundChunks<'_>,
-        out: &mut Vec<u8>,
+        payload: &Payload<'_>,
+        out: &mut Records,
     ) -> Result<(), Error> {
         if self.key.number >= self.most {
             return Err(Error::EncryptError);
         }
         let nonce = self.key.next_nonce().ok_or(Error::EncryptError)?;
+        let length = payload.len() + 1 + TAG;
         // What is authenticated with a record is its header.
-        let header = make_tls13_aad(payload.len() + 1 + TAG);
+        let header = make_tls13_aad(length);
         let begin = out.len();
-        out.extend_from_slice(&header);
-        payload.copy_to_vec(out);
-        out.push(u8::from(kind));
-        let sealed = self.key.aead.seal(nonce, header, out, begin + HEADER);
+        let (head, body) = out.add(HEADER + length).split_at_mut(HEADER);
+        head.copy_from_slice(&header);
+        let aead = &self.key.aead;
+        let sealed = aead.seal(nonce, header, payload, kind.into(), body);
         if sealed.is_err() {
             // Nothing of it may be sent.
             out.truncate(begin);
@@ -195,17 +200,40 @@ impl Sealer {
 pub(crate) struct Opener(Key);
 
 impl Opener {
+    /// Whether a record of so many bytes (without its header) is better opened into other memory than where it lies. Then: how many
+    /// bytes of that it takes.
+    pub(crate) fn elsewhere(&self, length: usize) -> Option<usize> {
+        let room = length.checked_sub(TAG)?;
+        self.0.aead.opens_elsewhere(room).then_some(room)
+    }
+
+    /// As [`Self::open`], into `out`, which is as long as [`Self::elsewhere`] says.
+    pub(crate) fn open_into(
+        &mut self,
+        record: &[u8],
+        out: &mut [u8],
+    ) -> Result<(ContentType, usize), Error> {
+        let nonce = self.0.next_nonce().ok_or(Error::DecryptError)?;
+        let header = make_tls13_aad(record.len());
+        self.0.aead.open_into(nonce, header, record, out)?;
+        content(out)
+    }
+
     /// What `record` (without its header) holds: of which kind, and how many bytes. They are decrypted in place, so that it begins with them.
     pub(crate) fn open(&mut self, record: &mut [u8]) -> Result<(ContentType, usize), Error> {
         let nonce = self.0.next_nonce().ok_or(Error::DecryptError)?;
         let header = make_tls13_aad(record.len());
         let length = self.0.aead.open(nonce, header, record)?;
-        // Behind the content its kind, then padding: any number of zeros (section 5.4).
-        let kind = record[..length].iter().rposition(|byte| *byte != 0);
-        let plain = kind.ok_or(PeerMisbehaved::IllegalTlsInnerPlaintext)?;
-        if length > MOST_PLAIN + 1 {
-            return Err(Error::PeerSentOversizedRecord);
-        }
-        Ok((ContentType::from(record[plain]), plain))
+        content(&record[..length])
     }
+}
+
+/// Of which kind a record's content is, and how many bytes it has. Behind it its kind, then padding: any number of zeros (section 5.4).
+fn content(inner: &[u8]) -> Result<(ContentType, usize), Error> {
+    let kind = inner.iter().rposition(|byte| *byte != 0);
+    let plain = kind.ok_or(PeerMisbehaved::IllegalTlsInnerPlaintext)?;
+    if inner.len() > MOST_PLAIN + 1 {
+        return Err(Error::PeerSentOversizedRecord);
+    }
+    Ok((ContentType::from(inner[plain]), plain))
 }

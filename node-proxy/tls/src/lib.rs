@@ -1,8 +1,8 @@
-//! The mesh's own TLS connections: TLS 1.3 whose records are decrypted where the kernel put them.
+//! The mesh's own TLS connections: TLS 1.3 whose records are encrypted and decrypted on the way, not copied before or afterwards.
 //!
 //! rustls makes the handshake, checks the peer, derives all keys, and encrypts and decrypts each record; it is everything that knows
-//! cryptography here. This crate reads records from the connection in large pieces, puts each under the right key and number, and hands what
-//! is in them on with one copy, where `tokio-rustls` makes three (ADR 0017). It follows key updates and alerts, and sends them.
+//! cryptography here. This crate reads records from the connection in large pieces, puts each under the right key and number, and opens
+//! it into the memory of whoever reads (small ones with one copy), where `tokio-rustls` makes three copies (ADR 0017). It follows key updates and alerts, and sends them.
 //!
 //! It never speaks TLS 1.2, resumes no session and keeps no ticket, takes no early data, and knows neither identities nor policy: those are in
 //! the configuration that it is given, which must have `enable_secret_extraction` set.
@@ -19,7 +19,9 @@ mod aead;
 mod handshake;
 mod keys;
 mod messages;
+mod payload;
 mod reader;
+mod records;
 mod stream;
 mod writer;
 

@@ -1,4 +1,7 @@
-//! Records from the connection: read in large pieces, decrypted where they lie, handed on with one copy.
+//! Records from the connection, read in large pieces.
+//!
+//! A large record is decrypted into the memory of whoever reads, if there is room for all of it; others where they lie, and handed on with one
+//! copy.
 
 use std::{
     io,
@@ -100,38 +103,56 @@ impl Reader {
         }
     }
 
-    /// Opens the next record, if it is there and all that was decrypted has been taken.
-    pub(crate) fn next(&mut self, keys: &mut Keys) -> Result<Brought, Error> {
+    /// Opens the next record, if it is there and all that was decrypted has been taken: into `buffer` at once if that has room for much.
+    pub(crate) fn next(
+        &mut self,
+        keys: &mut Keys,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Result<Brought, Error> {
         debug_assert_eq!(self.plain, 0, "not taken yet");
-        let brought = self.open(keys);
+        let brought = self.open(keys, buffer);
         if let Err(error) = &brought {
             self.end = Some(End::Failed(error.clone()));
         }
         brought
     }
 
-    fn open(&mut self, keys: &mut Keys) -> Result<Brought, Error> {
+    fn open(&mut self, keys: &mut Keys, buffer: &mut ReadBuf<'_>) -> Result<Brought, Error> {
         let Some(length) = record_length(&self.memory)? else {
             return Ok(Brought::Nothing);
         };
         let Some(record) = self.memory.get_mut(HEADER..HEADER + length) else {
             return Ok(Brought::Nothing);
         };
-        let (kind, plain) = self.opener.open(record)?;
-        let payload = &record[..plain];
+        let elsewhere = self.opener.elsewhere(length);
+        let (kind, payload, taken) = match elsewhere.filter(|room| *room <= buffer.remaining()) {
+            Some(room) => {
+                let out = buffer.initialize_unfilled_to(room);
+                let (kind, plain) = self.opener.open_into(record, out)?;
+                (kind, &out[..plain], true)
+            }
+            None => {
+                let (kind, plain) = self.opener.open(record)?;
+                (kind, &record[..plain], false)
+            }
+        };
         if self.messages.is_begun() && kind != ContentType::Handshake {
             // Section 5.1: nothing comes between the pieces of a message.
             return Err(PeerMisbehaved::MessageInterleavedWithHandshakeMessage.into());
         }
         match kind {
             ContentType::ApplicationData => {
-                self.memory.advance(HEADER);
-                self.plain = plain;
-                self.waste = length - plain;
-                if plain == 0 {
-                    self.memory.advance(std::mem::take(&mut self.waste));
-                } else {
+                let plain = payload.len();
+                if plain > 0 {
                     self.updates = 0;
+                }
+                if taken || plain == 0 {
+                    self.memory.advance(HEADER + length);
+                    buffer.advance(if taken { plain } else { 0 });
+                } else {
+                    self.memory.advance(HEADER);
+                    self.plain = plain;
+                    self.waste = length - plain;
                 }
                 Ok(Brought::Something)
             }

@@ -6,17 +6,15 @@ use std::{
     task::{Context, Poll, ready},
 };
 
-use rustls::{AlertDescription, Error, crypto::cipher::OutboundChunks};
+use rustls::{AlertDescription, Error};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use crate::{
     keys::Keys,
+    payload::Payload,
     reader::{Brought, Reader},
     writer::Writer,
 };
-
-/// More slices than HTTP/2 writes at once (a header and what belongs to it); others wait for the next write.
-const MOST_SLICES: usize = 8;
 
 /// A TLS 1.3 connection. Reading to its end tells that the peer closed it; a connection that breaks off is an error (`UnexpectedEof`).
 /// Shutting down sends `close_notify` and ends the connection's own writing side; reading may go on.
@@ -100,7 +98,7 @@ impl<I: AsyncRead + AsyncWrite + Unpin> AsyncRead for TlsStream<I> {
                 _ if poured => return Poll::Ready(Ok(())),
                 ended => return Poll::Ready(ended.map(drop)),
             }
-            match this.reader.next(&mut this.keys) {
+            match this.reader.next(&mut this.keys, buffer) {
                 Ok(Brought::Something) => {}
                 Ok(Brought::Update) => this.writer.update(),
                 Ok(Brought::Nothing) if poured => return Poll::Ready(Ok(())),
@@ -113,16 +111,11 @@ impl<I: AsyncRead + AsyncWrite + Unpin> AsyncRead for TlsStream<I> {
 
 impl<I: AsyncRead + AsyncWrite + Unpin> AsyncWrite for TlsStream<I> {
     fn poll_write(
-        mut self: Pin<&mut Self>,
+        self: Pin<&mut Self>,
         cx: &mut Context<'_>,
         data: &[u8],
     ) -> Poll<io::Result<usize>> {
-        if data.is_empty() {
-            return Poll::Ready(Ok(0));
-        }
-        let this = &mut *self;
-        this.writer
-            .poll_write(cx, &mut this.io, &mut this.keys, data.into())
+        self.poll_write_vectored(cx, &[IoSlice::new(data)])
     }
 
     fn poll_write_vectored(
@@ -131,17 +124,10 @@ impl<I: AsyncRead + AsyncWrite + Unpin> AsyncWrite for TlsStream<I> {
         data: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
         let this = &mut *self;
-        let mut slices = [&[][..]; MOST_SLICES];
-        let mut count = 0;
-        let full = data.iter().filter(|slice| !slice.is_empty());
-        for (place, slice) in slices.iter_mut().zip(full) {
-            *place = slice;
-            count += 1;
-        }
-        if count == 0 {
+        let data = Payload::new(data);
+        if data.is_empty() {
             return Poll::Ready(Ok(0));
         }
-        let data = OutboundChunks::new(&slices[..count]);
         this.writer
             .poll_write(cx, &mut this.io, &mut this.keys, data)
     }

@@ -1,22 +1,24 @@
 //! Records to the connection.
 //!
-//! They are encrypted in memory that all connections of a thread share, so that it is in the processor's cache whenever it is written; a
+//! They are encrypted into memory that all connections of a thread share, so that it is in the processor's cache whenever it is written; a
 //! connection has memory of its own only for what the kernel does not take at once.
 
 use std::{
     cell::RefCell,
-    io,
+    io::{self, IoSlice},
     pin::Pin,
     task::{Context, Poll, ready},
 };
 
-use rustls::{AlertDescription, ContentType, Error, crypto::cipher::OutboundChunks};
+use rustls::{AlertDescription, ContentType, Error};
 use tokio::io::AsyncWrite;
 
 use crate::{
     failed,
     keys::{Keys, MOST_PLAIN, Sealer},
     messages::OWN_KEY_UPDATE,
+    payload::Payload,
+    records::Records,
 };
 
 /// So many bytes are taken at once: four full records.
@@ -24,7 +26,7 @@ const MOST_TAKEN: usize = 4 * MOST_PLAIN;
 
 thread_local! {
     /// Records of whichever connection is being written to; empty in between.
-    static RECORDS: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
+    static RECORDS: RefCell<Records> = const { RefCell::new(Records::NONE) };
 }
 
 /// One direction: what goes.
@@ -32,7 +34,7 @@ thread_local! {
 pub(crate) struct Writer {
     sealer: Sealer,
     /// Records that the connection has not taken, but for the first `sent` bytes.
-    waiting: Vec<u8>,
+    waiting: Records,
     sent: usize,
     /// The peer wants to see our next key before any other data.
     update: bool,
@@ -43,7 +45,7 @@ impl Writer {
     pub(crate) fn new(sealer: Sealer) -> Self {
         Self {
             sealer,
-            waiting: Vec::new(),
+            waiting: Records::NONE,
             sent: 0,
             update: false,
             ended: false,
@@ -62,7 +64,7 @@ impl Writer {
         cx: &mut Context<'_>,
         io: &mut I,
         keys: &mut Keys,
-        data: OutboundChunks<'_>,
+        data: Payload<'_>,
     ) -> Poll<io::Result<usize>> {
         if self.ended {
             return Poll::Ready(Err(io::ErrorKind::BrokenPipe.into()));
@@ -71,7 +73,7 @@ impl Writer {
         // Taken, not borrowed: the connection may be one of these itself.
         let mut records = RECORDS.take();
         let taken = self.write_records(cx, io, keys, data, &mut records);
-        records.clear();
+        records.truncate(0);
         RECORDS.set(records);
         Poll::Ready(taken)
     }
@@ -81,43 +83,42 @@ impl Writer {
         cx: &mut Context<'_>,
         io: &mut I,
         keys: &mut Keys,
-        data: OutboundChunks<'_>,
-        records: &mut Vec<u8>,
+        data: Payload<'_>,
+        records: &mut Records,
     ) -> io::Result<usize> {
         let taken = self.seal_data(keys, data, records).map_err(failed)?;
-        let sent = match Pin::new(io).poll_write(cx, records)? {
+        let sent = match Pin::new(io).poll_write(cx, records.as_slice())? {
             Poll::Ready(sent) => sent,
             Poll::Pending => 0,
         };
-        self.waiting.extend_from_slice(&records[sent..]);
+        self.waiting.extend(&records.as_slice()[sent..]);
         Ok(taken)
     }
 
     fn seal_data(
         &mut self,
         keys: &mut Keys,
-        data: OutboundChunks<'_>,
-        records: &mut Vec<u8>,
+        mut data: Payload<'_>,
+        records: &mut Records,
     ) -> Result<usize, Error> {
-        let (mut left, _) = data.split_at(MOST_TAKEN.min(data.len()));
+        let mut left = data.split_to(MOST_TAKEN);
         let taken = left.len();
         while !left.is_empty() {
             if self.update || self.sealer.is_used_up() {
                 self.change_key(keys, records)?;
             }
-            let (payload, rest) = left.split_at(MOST_PLAIN.min(left.len()));
+            let payload = left.split_to(MOST_PLAIN);
             self.sealer
                 .seal(ContentType::ApplicationData, &payload, records)?;
-            left = rest;
         }
         Ok(taken)
     }
 
     /// Tells the peer of our next key, and sends with it from now on.
-    fn change_key(&mut self, keys: &mut Keys, records: &mut Vec<u8>) -> Result<(), Error> {
-        let message = (&OWN_KEY_UPDATE[..]).into();
+    fn change_key(&mut self, keys: &mut Keys, records: &mut Records) -> Result<(), Error> {
+        let message = [IoSlice::new(&OWN_KEY_UPDATE)];
         self.sealer
-            .seal(ContentType::Handshake, &message, records)?;
+            .seal(ContentType::Handshake, &Payload::new(&message), records)?;
         self.sealer = keys.next_sealer()?;
         self.update = false;
         Ok(())
@@ -139,9 +140,9 @@ impl Writer {
             2 // fatal
         };
         let alert = [level, u8::from(why)];
-        let alert = (&alert[..]).into();
+        let alert = [IoSlice::new(&alert)];
         self.sealer
-            .seal(ContentType::Alert, &alert, &mut self.waiting)
+            .seal(ContentType::Alert, &Payload::new(&alert), &mut self.waiting)
     }
 
     /// Sends all that waits.
@@ -151,14 +152,15 @@ impl Writer {
         io: &mut I,
     ) -> Poll<io::Result<()>> {
         while self.sent < self.waiting.len() {
-            let written = ready!(Pin::new(&mut *io).poll_write(cx, &self.waiting[self.sent..]))?;
+            let rest = &self.waiting.as_slice()[self.sent..];
+            let written = ready!(Pin::new(&mut *io).poll_write(cx, rest))?;
             if written == 0 {
                 return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
             }
             self.sent += written;
         }
         if self.sent > 0 {
-            self.waiting = Vec::new();
+            self.waiting = Records::NONE;
             self.sent = 0;
         }
         Poll::Ready(Ok(()))
@@ -173,7 +175,9 @@ impl Writer {
     /// Any record, as a peer might send it that means harm.
     #[cfg(test)]
     pub(crate) fn forge(&mut self, kind: ContentType, payload: &[u8]) {
-        let sealed = self.sealer.seal(kind, &payload.into(), &mut self.waiting);
+        let payload = [IoSlice::new(payload)];
+        let payload = Payload::new(&payload);
+        let sealed = self.sealer.seal(kind, &payload, &mut self.waiting);
         sealed.expect("sealed");
     }
 

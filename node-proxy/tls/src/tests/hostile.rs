@@ -195,6 +195,42 @@ async fn padding_is_taken_off() {
     assert_eq!(&heard, b"xy");
 }
 
+/// With room for more than a record, into which a large one is opened at once.
+async fn heard(good: &mut TlsStream<DuplexStream>, size: usize) -> Vec<u8> {
+    let mut heard = Vec::with_capacity(1 << 16);
+    while heard.len() < size {
+        good.read_buf(&mut heard).await.expect("heard");
+    }
+    heard
+}
+
+#[tokio::test]
+async fn large_records_with_a_message_or_with_padding_are_no_data() {
+    let (mut good, mut bad) = ends().await;
+    let ticket = [&[4, 0, 0x10, 0][..], &[9; 0x1000]].concat();
+    let padded = [&b"x\x17"[..], &[0; 2000]].concat();
+    let (_, _, _, writer) = bad.parts();
+    writer.forge(ContentType::Handshake, &ticket);
+    writer.forge(ContentType::from(0), &padded);
+    writer.forge(ContentType::Handshake, &ticket);
+    bad.write_all(&[b'y'; 2000]).await.expect("said");
+    bad.flush().await.expect("sent");
+    let heard = heard(&mut good, 2001).await;
+    assert!(heard == [&b"x"[..], &[b'y'; 2000]].concat());
+}
+
+#[tokio::test]
+async fn nothing_of_a_large_record_that_is_damaged_is_handed_on() {
+    let (mut good, mut bad) = ends().await;
+    bad.write_all(&[b'y'; 2000]).await.expect("said");
+    let noise = [&b"\x17\x03\x03\x08\x00"[..], &[7; 2048]].concat();
+    bad.parts().0.write_all(&noise).await.expect("sent");
+    assert!(heard(&mut good, 2000).await == [b'y'; 2000]);
+    let mut more = Vec::with_capacity(1 << 16);
+    let error = good.read_buf(&mut more).await.expect_err("damaged");
+    assert_eq!((fault(&error), more.len()), (&Error::DecryptError, 0));
+}
+
 #[tokio::test]
 async fn a_record_of_padding_alone_is_refused() {
     let (error, told) = forged(&[(ContentType::from(0), b"\0\0")]).await;

@@ -1,11 +1,15 @@
 //! What one library seals, the other opens.
 
+use std::io::IoSlice;
+
 use rustls::{ContentType, Error};
 
 use super::{SUITES, World, pattern};
 use crate::{
     aead::Library,
     keys::{HEADER, Opener, Sealer},
+    payload::Payload,
+    records::Records,
 };
 
 const LIBRARIES: [Library; 2] = [Library::AwsLc, Library::Ring];
@@ -21,6 +25,20 @@ async fn keys(world: &World, seals: Library, opens: Library) -> (Sealer, Opener)
     (sealer, keys.next_opener().expect("a key"))
 }
 
+/// A record with what lies in `parts`.
+fn sealed(sealer: &mut Sealer, parts: &[&[u8]]) -> Vec<u8> {
+    let slices: Vec<_> = parts.iter().map(|part| IoSlice::new(part)).collect();
+    let mut out = Records::default();
+    sealer
+        .seal(
+            ContentType::ApplicationData,
+            &Payload::new(&slices),
+            &mut out,
+        )
+        .expect("sealed");
+    out.as_slice().to_vec()
+}
+
 #[tokio::test]
 async fn each_library_opens_what_the_other_sealed() {
     for suite in SUITES {
@@ -30,15 +48,16 @@ async fn each_library_opens_what_the_other_sealed() {
             .concat()
         {
             let (mut sealer, mut opener) = keys(&world, seals, opens).await;
-            for size in [0, 1, 15, 16, 17, 255, 4096, 16_384] {
+            for size in [0, 1, 15, 16, 17, 255, 1023, 1024, 1025, 4096, 16_384] {
                 let (kind, data) = (ContentType::ApplicationData, pattern(size));
-                let mut out = Vec::new();
-                let sealed = sealer.seal(kind, &data[..].into(), &mut out);
-                sealed.expect("sealed");
-                let record = &mut out[HEADER..];
-                let opened = opener.open(record).expect("opened");
-                assert_eq!(opened, (kind, size), "{suite:?}: {seals:?}, {opens:?}");
-                assert!(record[..size] == data);
+                let (front, back) = data.split_at(size.min(9));
+                for parts in [&[&data[..]][..], &[front, back]] {
+                    let mut out = sealed(&mut sealer, parts);
+                    let record = &mut out[HEADER..];
+                    let opened = opener.open(record).expect("opened");
+                    assert_eq!(opened, (kind, size), "{suite:?}: {seals:?}, {opens:?}");
+                    assert!(record[..size] == data);
+                }
             }
         }
     }
@@ -49,12 +68,16 @@ async fn neither_library_opens_what_was_changed() {
     for suite in SUITES {
         let world = World::with(suite);
         for library in LIBRARIES {
-            for place in [0, 20, 70] {
+            for (size, place) in [
+                (60, 0),
+                (60, 20),
+                (60, 70),
+                (2000, 20),
+                (2000, 2000),
+                (2000, 2016),
+            ] {
                 let (mut sealer, mut opener) = keys(&world, library, library).await;
-                let (kind, data) = (ContentType::ApplicationData, pattern(60));
-                let mut out = Vec::new();
-                let sealed = sealer.seal(kind, &data[..].into(), &mut out);
-                sealed.expect("sealed");
+                let mut out = sealed(&mut sealer, &[&pattern(size)]);
                 out[HEADER + place] ^= 1;
                 let opened = opener.open(&mut out[HEADER..]);
                 assert_eq!(opened, Err(Error::DecryptError), "{suite:?}: {library:?}");
@@ -68,14 +91,9 @@ async fn the_first_record_is_not_the_second() {
     let world = World::new();
     for library in LIBRARIES {
         let (mut sealer, mut opener) = keys(&world, library, library).await;
-        let mut out = Vec::new();
-        for _ in 0..2 {
-            let data = (&b"x"[..]).into();
-            let sealed = sealer.seal(ContentType::ApplicationData, &data, &mut out);
-            sealed.expect("sealed");
-        }
-        let second = out.len() / 2;
-        let opened = opener.open(&mut out[second + HEADER..]);
+        sealed(&mut sealer, &[b"x"]);
+        let mut second = sealed(&mut sealer, &[b"x"]);
+        let opened = opener.open(&mut second[HEADER..]);
         assert_eq!(opened, Err(Error::DecryptError), "{library:?}");
     }
 }
