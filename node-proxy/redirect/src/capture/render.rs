@@ -32,7 +32,7 @@ table inet {TABLE} {{
 \tchain recall {{
 \t\ttype route hook output priority mangle; policy accept;
 \t\tct mark & {MARK_MASK:#x} == {PROXY_CONNMARK:#x} ct direction reply meta mark set meta mark & {others:#x} | {PROXY_CONNMARK:#x}
-\t\tfib daddr type local ct direction original tcp dport {{ {outbound}, {inbound} }} reject with tcp reset
+\t\tct direction original tcp dport {{ {outbound}, {inbound} }} fib daddr type local reject with tcp reset
 \t}}
 \tchain inbound {{
 \t\ttype nat hook prerouting priority dstnat; policy accept;
