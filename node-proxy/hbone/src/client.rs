@@ -17,7 +17,7 @@ use tokio::io::{AsyncRead, AsyncWrite};
 
 use crate::{
     HboneError, HboneStream, OpenError, Seldom, Settings, keepalive::keepalive,
-    stream::ActiveStream,
+    stream::ActiveStream, turns::after_others,
 };
 
 /// A connection that streams can be opened in. Clones share it; it closes when all clones and streams are gone.
@@ -58,7 +58,7 @@ where
         most: settings.streams_per_tunnel,
     };
     let ended = Ended(tunnel.ended.clone());
-    Ok((tunnel, drive(connection, ended, settings)))
+    Ok((tunnel, after_others(drive(connection, ended, settings))))
 }
 
 /// Says that the tunnel has ended, however its future ends.

@@ -18,7 +18,7 @@ use crate::pieces::{ByteStream, Room};
 /// After so many pieces in a row, others on the same thread get their turn.
 const MOST_ROUNDS: u32 = 16;
 
-/// How long a silent connection is kept.
+/// How long a silent connection is kept, at least; at most an eighth longer.
 #[derive(Clone, Copy, Debug)]
 pub struct CopyLimits {
     /// No byte in either direction.
@@ -124,30 +124,29 @@ where
     .await
 }
 
-/// Notices silence. Its timer is moved only when it fires, not with each byte.
+/// So many looks in a row find that nothing has moved before a connection is cut.
+const LOOKS: u32 = 8;
+
+/// Notices silence without asking for the time whenever bytes move: it looks [`LOOKS`] times within a limit whether any have.
 struct Watch {
     limits: CopyLimits,
-    last: Instant,
     half_closed: bool,
+    /// A byte has moved since the last look.
+    moved: bool,
+    /// So many looks in a row have found that none had.
+    silent: u32,
+    /// The next look.
     timer: Pin<Box<Sleep>>,
 }
 
 impl Watch {
     fn new(limits: CopyLimits) -> Self {
-        let last = Instant::now();
         Self {
             limits,
-            last,
             half_closed: false,
-            timer: Box::pin(tokio::time::sleep_until(last + limits.idle)),
-        }
-    }
-
-    fn limit(&self) -> Duration {
-        if self.half_closed {
-            self.limits.half_closed
-        } else {
-            self.limits.idle
+            moved: false,
+            silent: 0,
+            timer: Box::pin(tokio::time::sleep(limits.idle / LOOKS)),
         }
     }
 
@@ -157,15 +156,18 @@ impl Watch {
         moved: bool,
         half_closed: bool,
     ) -> Poll<Result<(), CopyError>> {
-        if moved {
-            self.last = Instant::now();
-        }
         if half_closed != self.half_closed {
             self.half_closed = half_closed;
             self.rearm();
         }
+        self.moved |= moved;
         while self.timer.as_mut().poll(cx).is_ready() {
-            if self.last + self.limit() <= Instant::now() {
+            self.silent = if std::mem::take(&mut self.moved) {
+                0
+            } else {
+                self.silent + 1
+            };
+            if self.silent == LOOKS {
                 return Poll::Ready(Err(if self.half_closed {
                     CopyError::HalfClosedIdle
                 } else {
@@ -178,8 +180,12 @@ impl Watch {
     }
 
     fn rearm(&mut self) {
-        let deadline = self.last + self.limit();
-        self.timer.as_mut().reset(deadline);
+        let limit = if self.half_closed {
+            self.limits.half_closed
+        } else {
+            self.limits.idle
+        };
+        self.timer.as_mut().reset(Instant::now() + limit / LOOKS);
     }
 }
 

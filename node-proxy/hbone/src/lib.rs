@@ -22,6 +22,7 @@ pub mod server;
 mod settings;
 mod stream;
 mod through;
+mod turns;
 
 pub use ahead::ReadAhead;
 pub use copy::{CopyCounts, CopyError, CopyLimits, Side, copy_bidirectional};

@@ -7,7 +7,7 @@ use h2::{RecvStream, server::SendResponse};
 use http::{HeaderMap, Method, Response, StatusCode};
 use tokio::io::{AsyncRead, AsyncWrite};
 
-use crate::{HboneError, HboneStream, Seldom, Settings, keepalive::keepalive};
+use crate::{HboneError, HboneStream, Seldom, Settings, keepalive::keepalive, turns::after_others};
 
 /// A client wants to be connected. Dropping it without an answer resets the stream.
 #[derive(Debug)]
@@ -53,7 +53,19 @@ fn refuse(respond: &mut SendResponse<Bytes>, status: StatusCode) {
 ///
 /// Anything but CONNECT is answered 405, an authority that is not `address:port` 400. Whoever breaks the limits of
 /// `settings` (headers, resets, frames) loses the connection, by `h2`.
-pub async fn serve<T>(
+pub fn serve<T>(
+    io: T,
+    settings: Settings,
+    shutdown: impl Future<Output = ()>,
+    on_request: impl FnMut(Request),
+) -> impl Future<Output = Result<(), HboneError>>
+where
+    T: AsyncRead + AsyncWrite + Unpin,
+{
+    after_others(take_streams(io, settings, shutdown, on_request))
+}
+
+async fn take_streams<T>(
     io: T,
     settings: Settings,
     shutdown: impl Future<Output = ()>,

@@ -95,7 +95,8 @@ async fn a_silent_connection_ends_and_a_living_one_does_not() {
     }
     let end = copying.copy.await.expect("no panic").0;
     assert!(matches!(end, Err(CopyError::Idle)), "{end:?}");
-    assert_eq!(begun.elapsed().as_secs(), 560);
+    let after = begun.elapsed().as_secs();
+    assert!((560..=567).contains(&after), "{after} s");
 }
 
 #[tokio::test(start_paused = true)]

@@ -8,7 +8,7 @@ use std::net::SocketAddr;
 
 use http::{HeaderMap, StatusCode};
 use tokio::{
-    io::{AsyncReadExt, AsyncWriteExt},
+    io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt},
     sync::mpsc::{UnboundedReceiver, unbounded_channel},
     task::JoinHandle,
 };
@@ -35,6 +35,14 @@ struct Pair {
 
 async fn pair(client: Settings, server: Settings) -> Pair {
     let (near, far) = tokio::io::duplex(64 << 10);
+    over(near, far, client, server).await
+}
+
+/// The same over any connection.
+async fn over<T>(near: T, far: T, client: Settings, server: Settings) -> Pair
+where
+    T: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
     let (sender, requests) = unbounded_channel();
     let shutdown = CancellationToken::new();
     let served = tokio::spawn({

@@ -1,14 +1,23 @@
 //! What streams do.
 
-use std::{io, time::Duration};
+use std::{
+    io,
+    pin::Pin,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    task::{Context, Poll},
+    time::Duration,
+};
 
 use http::{HeaderMap, HeaderValue, header::FORWARDED};
 use tokio::{
-    io::{AsyncReadExt, AsyncWriteExt},
+    io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, DuplexStream, ReadBuf, duplex},
     time::timeout,
 };
 
-use super::{Pair, REFUSALS, destination, pair, read_all, say};
+use super::{Pair, REFUSALS, destination, over, pair, read_all, say};
 use crate::{HboneError, OpenError, Settings};
 
 #[tokio::test]
@@ -22,6 +31,65 @@ async fn bytes_go_both_ways() {
     say(&mut far, "pong").await;
     near.read_exact(&mut heard).await.expect("read");
     assert_eq!(&heard, b"pong");
+}
+
+/// A connection that counts how often it is written to.
+struct Counted(DuplexStream, Arc<AtomicUsize>);
+
+impl AsyncRead for Counted {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.0).poll_read(cx, buffer)
+    }
+}
+
+impl AsyncWrite for Counted {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        data: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        self.1.fetch_add(1, Ordering::Relaxed);
+        Pin::new(&mut self.0).poll_write(cx, data)
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+}
+
+#[tokio::test]
+async fn what_streams_send_at_about_the_same_time_is_written_at_once() {
+    let (near, far) = duplex(64 << 10);
+    let (to_server, to_client) = (Arc::default(), Arc::default());
+    let (near, far) = (
+        Counted(near, Arc::clone(&to_server)),
+        Counted(far, Arc::clone(&to_client)),
+    );
+    let mut pair = over(near, far, Settings::CLIENT, Settings::SERVER).await;
+    let (near, far) = pair.stream().await;
+    let (near2, far2) = pair.stream().await;
+    let (mut senders, mut hearers) = ([near, near2], [far, far2]);
+    for writes in [to_server, to_client] {
+        tokio::time::sleep(Duration::from_millis(20)).await;
+        let before = writes.load(Ordering::Relaxed);
+        for sender in &mut senders {
+            say(sender, "word").await;
+            tokio::task::yield_now().await;
+        }
+        for hearer in &mut hearers {
+            hearer.read_exact(&mut [0; 4]).await.expect("read");
+        }
+        assert_eq!(writes.load(Ordering::Relaxed) - before, 1);
+        std::mem::swap(&mut senders, &mut hearers);
+    }
 }
 
 #[tokio::test]
@@ -267,7 +335,7 @@ async fn a_broken_connection_breaks_its_streams() {
 
 #[tokio::test(start_paused = true)]
 async fn a_peer_that_answers_no_ping_is_given_up() {
-    let (near, far) = tokio::io::duplex(64 << 10);
+    let (near, far) = duplex(64 << 10);
     let silent = tokio::spawn(async move {
         let connection = h2::server::handshake(far).await.expect("a handshake");
         std::future::pending::<()>().await;

@@ -81,7 +81,7 @@ fn taking() -> [Size; 4] {
         Size {
             what: "mtls::take",
             bytes: size_of_future(mtls),
-            most: 5_700,
+            most: 1_550,
         },
         Size {
             what: "bound::take",
