@@ -148,7 +148,7 @@ impl Reader {
                 }
                 if taken || plain == 0 {
                     self.memory.advance(HEADER + length);
-                    buffer.advance(if taken { plain } else { 0 });
+                    buffer.advance(plain);
                 } else {
                     self.memory.advance(HEADER);
                     self.plain = plain;
