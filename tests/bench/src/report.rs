@@ -260,16 +260,19 @@ impl Report {
     }
 
     fn disturbances(&self) -> String {
-        let shares = self
-            .measurements
-            .iter()
-            .map(|measured| measured.disturbance);
-        match Spread::of(shares.map(|share| share * 100.0)) {
-            Some(spread) => {
-                format!("Others took {spread:.0} % of the proxies' core while they were measured.")
-            }
-            None => String::new(),
-        }
+        let spread = |share: fn(&Measurement) -> f64| {
+            Spread::of(self.measurements.iter().map(|one| share(one) * 100.0))
+        };
+        let (Some(others), Some(missed)) =
+            (spread(|one| one.disturbance), spread(|one| one.missed))
+        else {
+            return String::new();
+        };
+        format!(
+            "Others took {others:.0} % of the proxies' core while they were measured. At fixed rates, clients that stood still \
+             because of others gave up {:.1} % of what was due at most.",
+            missed.max
+        )
     }
 }
 
@@ -385,6 +388,7 @@ mod tests {
             p999_ms: 3.0,
             used: None,
             disturbance: 0.0,
+            missed: 0.0,
             memory: crate::counters::Memory::default(),
         };
         let all = [

@@ -43,6 +43,8 @@ pub(crate) struct Measurement {
     pub(crate) used: Option<f64>,
     /// How much of the proxies' core went to others, 0 to 1: what disturbed.
     pub(crate) disturbance: f64,
+    /// How much of what was due at a fixed rate was given up, 0 to 1, because the clients stood still by themselves.
+    pub(crate) missed: f64,
     /// Memory of both proxies at the end.
     pub(crate) memory: Memory,
 }
@@ -188,6 +190,7 @@ fn measure(
         p999_ms: milliseconds(0.999),
         used: has_cost.then(|| cpu.as_secs_f64() / observed.span.as_secs_f64()),
         disturbance: busy.saturating_sub(cpu).as_secs_f64() / observed.span.as_secs_f64(),
+        missed: observed.missed as f64 / (observed.missed + observed.answered).max(1) as f64,
         memory: Memory::of(&path.proxies)?,
         failed: observed.failed,
     })

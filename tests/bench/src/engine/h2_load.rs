@@ -110,6 +110,7 @@ pub(crate) fn run_h2<T>(
         answered: latencies.len(),
         failed: std::mem::take(&mut tally.failed),
         latencies,
+        missed: 0,
         before,
         after,
         span,

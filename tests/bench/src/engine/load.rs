@@ -1,6 +1,6 @@
 //! The clients.
 //!
-//! With a rate the schedule is fixed beforehand, and a latency counts from the moment at which the request was due, not from
+//! With a rate the [schedule](Schedule) is fixed beforehand, and a latency counts from the moment at which the request was due, not from
 //! the moment at which a connection was free for it: a proxy that stalls is charged for all that it held up.
 
 use std::{
@@ -21,6 +21,7 @@ use rustix::event::{
 use super::{
     Talk,
     connection::{CHUNK, Connection},
+    schedule::Schedule,
 };
 use crate::tls;
 
@@ -66,6 +67,8 @@ pub(crate) struct Observed<T> {
     pub(crate) failed: BTreeMap<String, u64>,
     /// Microseconds.
     pub(crate) latencies: Histogram<u64>,
+    /// Exchanges that were due while the clients stood still by themselves, and were given up.
+    pub(crate) missed: u64,
     pub(crate) before: T,
     pub(crate) after: T,
     pub(crate) span: Duration,
@@ -86,6 +89,7 @@ pub(crate) fn run<T>(
         answered: clients.latencies.len(),
         failed: clients.failed,
         latencies: clients.latencies,
+        missed: clients.schedule.as_mut().map_or(0, Schedule::missed),
         before,
         after,
         span,
@@ -100,37 +104,35 @@ struct Clients<'a> {
     due: Vec<Vec<Option<Instant>>>,
     /// Connections and questions that are free, when there is a rate; the one that waited longest comes first.
     free: std::collections::VecDeque<(usize, usize)>,
-    /// When the next question is due, and how much later each further one.
-    next: Instant,
-    every: Option<Duration>,
+    /// If there is a rate.
+    schedule: Option<Schedule>,
     failed: BTreeMap<String, u64>,
     latencies: Histogram<u64>,
 }
 
 impl<'a> Clients<'a> {
     fn new(load: &'a Load<'a>) -> anyhow::Result<Self> {
-        let every = match load.pace {
-            Pace::Full => None,
-            Pace::Rate(rate) => Some(Duration::from_secs_f64(1.0 / rate)),
-        };
         let mut clients = Self {
             load,
             epoll: epoll::create(CreateFlags::CLOEXEC)?,
             connections: (0..load.connections).map(|_| None).collect(),
             due: vec![vec![None; load.streams]; load.connections],
             free: std::collections::VecDeque::new(),
-            next: Instant::now(),
-            every,
+            schedule: None,
             failed: BTreeMap::new(),
             latencies: Histogram::new_with_max(60_000_000, 3)?,
         };
         for place in 0..load.connections {
             clients.open(place).context("no connection")?;
+        }
+        if let Pace::Rate(rate) = load.pace {
+            clients.schedule = Some(Schedule::new(rate, Instant::now()));
+        }
+        for place in 0..load.connections {
             for number in 0..load.streams {
                 clients.is_free(place, number);
             }
         }
-        clients.next = Instant::now();
         Ok(clients)
     }
 
@@ -141,10 +143,16 @@ impl<'a> Clients<'a> {
         }
         self.latencies.reset();
         self.failed.clear();
+        if let Some(schedule) = &mut self.schedule {
+            schedule.missed();
+        }
         Ok(())
     }
 
     fn open(&mut self, place: usize) -> io::Result<()> {
+        if let Some(schedule) = &mut self.schedule {
+            schedule.may_be_held_up();
+        }
         let stream = TcpStream::connect_timeout(&self.load.target, PATIENCE)?;
         let tls = self.load.tls.map(|clients| clients.connection());
         let tls = tls.transpose().map_err(io::Error::other)?;
@@ -155,7 +163,7 @@ impl<'a> Clients<'a> {
 
     /// Asks at once, or when the schedule says.
     fn is_free(&mut self, place: usize, number: usize) {
-        if self.every.is_some() {
+        if self.schedule.is_some() {
             self.free.push_back((place, number));
         } else {
             self.ask(place, number, Instant::now());
@@ -200,18 +208,19 @@ impl<'a> Clients<'a> {
 
     /// Tells how long nothing is due.
     fn ask_what_is_due(&mut self, now: Instant) -> Duration {
-        let Some(every) = self.every else {
-            return LOOK;
-        };
-        while self.next <= now {
+        if let Some(schedule) = &mut self.schedule {
+            schedule.look(now);
+        }
+        while let Some(schedule) = self.schedule.as_mut().filter(|one| one.is_due(now)) {
             let Some((place, number)) = self.free.pop_front() else {
                 return LOOK;
             };
-            let due = self.next;
-            self.next += every;
+            let due = schedule.take();
             self.ask(place, number, due);
         }
-        LOOK.min(self.next - now)
+        let is_ready = !self.free.is_empty();
+        let schedule = self.schedule.as_mut();
+        schedule.map_or(LOOK, |schedule| LOOK.min(schedule.wait(now, is_ready)))
     }
 
     fn exchange(
@@ -256,7 +265,7 @@ impl<'a> Clients<'a> {
             .with_context(|| format!("no connection after {error}"))?;
         for number in 0..self.load.streams {
             // With a rate, what was not asked is in the row already.
-            if self.due[place][number].take().is_some() || self.every.is_none() {
+            if self.due[place][number].take().is_some() || self.schedule.is_none() {
                 self.is_free(place, number);
             }
         }

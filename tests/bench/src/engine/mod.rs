@@ -10,6 +10,7 @@ mod h1;
 mod h2_load;
 mod h2_server;
 mod load;
+mod schedule;
 mod server;
 
 use std::io;
