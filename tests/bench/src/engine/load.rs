@@ -272,3 +272,55 @@ impl<'a> Clients<'a> {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::{
+        io::{Read, Write},
+        net::TcpListener,
+        thread,
+    };
+
+    use super::*;
+    use crate::engine::EchoClient;
+
+    /// Sends back what comes on one connection, and sleeps once, when so many bytes have come.
+    fn stall_once(listener: &TcpListener, after: usize, stall: Duration) -> io::Result<()> {
+        let (mut stream, _) = listener.accept()?;
+        let (mut chunk, mut come) = ([0; 64], 0);
+        loop {
+            let length = stream.read(&mut chunk)?;
+            if length == 0 {
+                return Ok(());
+            }
+            if (come..come + length).contains(&after) {
+                thread::sleep(stall);
+            }
+            come += length;
+            stream.write_all(&chunk[..length])?;
+        }
+    }
+
+    #[test]
+    fn whoever_holds_up_one_answer_is_charged_for_all_that_was_due_meanwhile() {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let target = listener.local_addr().unwrap();
+        let server =
+            thread::spawn(move || stall_once(&listener, 600, Duration::from_millis(50)).unwrap());
+        let load = Load {
+            target,
+            connections: 1,
+            streams: 1,
+            anew: false,
+            pace: Pace::Rate(1000.0),
+            span: Duration::from_millis(400),
+            tls: None,
+            talk: &|| Box::new(EchoClient::new(vec![b'-'])),
+        };
+        let observed = run(&load, || Ok(())).unwrap();
+        server.join().unwrap();
+        // Of the fifty that were due, those of the first forty milliseconds waited for ten or more.
+        let late = observed.latencies.count_between(10_000, 60_000_000);
+        assert!(late >= 35, "{late} late");
+    }
+}
